@@ -1,0 +1,30 @@
+//! Weir decides in this room: who may call what, what it may cost, what it did cost.
+//!
+//! Law: no async, no I/O, no clock, no randomness, no logging, no JSON. Time and randomness come
+//! in as arguments ([`Clock`], [`Entropy`]); what goes out are values. Modules stand in reading
+//! order: the small nouns first, the state machine last.
+
+#![warn(missing_docs)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::as_conversions,
+        clippy::float_arithmetic,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+pub mod id;
+pub mod money;
+pub mod secret;
+pub mod time;
+pub mod usage;
+
+pub use id::{HoldId, KeyId, LimitId, ProjectId, RequestId, TeamId, UserId};
+pub use money::{Money, Price};
+pub use secret::{Digest, Mask, Secret};
+pub use time::{Clock, Entropy, Timestamp};
+pub use usage::{Class, Evidence, Usage};
