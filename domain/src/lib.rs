@@ -17,14 +17,30 @@
     )
 )]
 
+pub mod ask;
 pub mod id;
+pub mod key;
+pub mod ledger;
+pub mod limit;
 pub mod money;
+pub mod refusal;
+pub mod row;
+pub mod rule;
 pub mod secret;
 pub mod time;
 pub mod usage;
+pub mod window;
 
+pub use ask::Ask;
 pub use id::{HoldId, KeyId, LimitId, ProjectId, RequestId, TeamId, UserId};
-pub use money::{Money, Price};
+pub use key::{Caller, Key, KeyKind, KeyState, SecretRecord, Status};
+pub use ledger::{Hold, Ledger};
+pub use limit::Limit;
+pub use money::{Charge, Money, Price};
+pub use refusal::{Code, Refusal};
+pub use row::{Ending, Row};
+pub use rule::{Pattern, Permit, Rules};
 pub use secret::{Digest, Mask, Secret};
 pub use time::{Clock, Entropy, Timestamp};
 pub use usage::{Class, Evidence, Usage};
+pub use window::{Period, Span, Window};
