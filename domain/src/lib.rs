@@ -18,6 +18,7 @@
 )]
 
 pub mod ask;
+pub mod command;
 pub mod id;
 pub mod key;
 pub mod ledger;
