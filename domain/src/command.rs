@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn another_amount_keeps_the_limit_and_another_window_makes_a_new_one() {
-        let dollars = |n| Money::from_nanos(n * 1_000_000_000);
+        let dollars = |n: i64| Money::from_nanos(n * 1_000_000_000);
         let allowance =
             Some(Allowance { amount: dollars(5), window: Window::Calendar(Period::Month) });
         let mut key = make(Actor::Operator, NewKey { allowance, ..new(KeyKind::Regular) }).unwrap();
