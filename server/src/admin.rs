@@ -1,0 +1,151 @@
+//! The desk where everything is done that is no call to a model. Who acts is found out here, once;
+//! each act is authorized, applied, written down and published in one place, whichever surface or
+//! command line asked for it. How a surface words its JSON is not known here.
+
+use std::sync::Arc;
+
+use domain::command::{Actor, KeyChange, NewKey, revoke};
+use domain::key::{Key, KeyKind, SecretRecord};
+use domain::secret::{self, Kind};
+use domain::{Code, Entropy, KeyId, Refusal, Secret, Timestamp};
+use store::{Act, KeyQuery};
+
+use crate::failure::Failure;
+use crate::gate::Gate;
+use crate::surface::Guard;
+use crate::surface::call::Call;
+
+/// What every act needs.
+pub struct Desk {
+    pub gate: Arc<Gate>,
+    pub entropy: Arc<dyn Entropy>,
+    /// Signs the marks that lists hand out to go on from.
+    pub list_secret: Secret,
+}
+
+impl Desk {
+    /// Who is behind `call`, on a route guarded by `guard`.
+    ///
+    /// # Errors
+    /// Nobody we know, or somebody who may not.
+    pub async fn actor(&self, guard: Guard, call: &Call) -> Result<Actor, Failure> {
+        if guard == Guard::Open {
+            return Ok(Actor::Anybody);
+        }
+        let administers = matches!(guard, Guard::Manager | Guard::Master);
+        if administers && call.secret()?.is_some_and(|secret| self.gate.is_master(&secret)) {
+            return Ok(Actor::Operator);
+        }
+        let caller = self.gate.identify(guard, call, call.at).await?;
+        let id = caller.key().id;
+        Ok(if guard == Guard::Manager { Actor::Manager(id) } else { Actor::Holder(id) })
+    }
+
+    /// Makes a key. The secret is in the answer and nowhere else.
+    ///
+    /// # Errors
+    /// The actor may not, the key makes no sense, or somebody else has the wanted secret.
+    pub async fn create(&self, actor: Actor, new: NewKey, look: Kind, wanted: Option<Secret>, now: Timestamp) -> Result<(Key, Secret), Failure> {
+        let secret = match wanted {
+            Some(secret) => own_choice(actor, secret)?,
+            None => look.mint(&*self.entropy),
+        };
+        let record = SecretRecord { digest: secret.digest(), mask: secret.mask(), created_at: now };
+        let key = new.make(actor, self.gate.ids.key(now), self.gate.ids.limit(now), record, now)?;
+        let act = act(actor, "key.create", key.id, now);
+        match self.gate.store.insert_key(key.clone(), act).await {
+            Ok(()) => Ok((key, secret)),
+            Err(store::Fault::Taken) => {
+                Err(Refusal::new(Code::Conflict, "A key with this secret exists already.").about("secret").into())
+            }
+            Err(fault) => Err(fault.into()),
+        }
+    }
+
+    /// The key `id`, as far as `actor` may know of it.
+    ///
+    /// # Errors
+    /// There is none, or it is not theirs: both look the same.
+    pub async fn key(&self, actor: Actor, id: KeyId) -> Result<Key, Failure> {
+        let key = self.gate.store.key(id).await?;
+        key.filter(|key| actor.owns(key) || actor == Actor::Holder(id)).ok_or_else(|| no_such_key().into())
+    }
+
+    /// Changes the key `id`.
+    ///
+    /// # Errors
+    /// It is not theirs, or the change makes no sense.
+    pub async fn update(&self, actor: Actor, id: KeyId, change: KeyChange, now: Timestamp) -> Result<Key, Failure> {
+        self.key(actor, id).await?;
+        let limit = self.gate.ids.limit(now);
+        let apply = move |key: &mut Key| change.apply(key, limit, now);
+        self.change(id, apply, act(actor, "key.update", id, now)).await
+    }
+
+    /// Ends the key `id` for good: when this returns, it opens nothing any more.
+    ///
+    /// # Errors
+    /// It is not theirs.
+    pub async fn revoke(&self, actor: Actor, id: KeyId, now: Timestamp) -> Result<Key, Failure> {
+        self.key(actor, id).await?;
+        let apply = move |key: &mut Key| {
+            revoke(key, now);
+            Ok(())
+        };
+        self.change(id, apply, act(actor, "key.revoke", id, now)).await
+    }
+
+    async fn change(&self, id: KeyId, apply: impl FnOnce(&mut Key) -> Result<(), Refusal> + Send + 'static, act: Act) -> Result<Key, Failure> {
+        match self.gate.store.update_key(id, apply, act).await? {
+            Some(Ok(after)) => Ok(after),
+            Some(Err(refusal)) => Err(refusal.into()),
+            None => Err(no_such_key().into()),
+        }
+    }
+
+    /// A page of the keys `actor` may see.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn keys(&self, actor: Actor, mut query: KeyQuery) -> Result<Vec<Key>, Failure> {
+        if let Actor::Manager(id) = actor {
+            query.maker = Some(id);
+        }
+        Ok(self.gate.store.keys(query).await?)
+    }
+}
+
+/// A secret that somebody chose instead of having it made: the operator only, when keys move here
+/// from elsewhere.
+fn own_choice(actor: Actor, wanted: Secret) -> Result<Secret, Refusal> {
+    const LEAST_BYTES: usize = 8;
+    const MOST_BYTES: usize = 512;
+    let no = |message: &str| Err(Refusal::new(Code::InvalidValue, message).about("secret"));
+    let text = wanted.expose();
+    if actor != Actor::Operator {
+        return no("Only the master key may choose a key's secret; leave it out to have one made.");
+    }
+    if !(LEAST_BYTES..=MOST_BYTES).contains(&text.len()) || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return no("A secret is 8 to 512 visible ASCII characters.");
+    }
+    if secret::is_mistyped(text) {
+        return no("This looks like a secret made by Weir, with a mistake in it: its checksum is wrong.");
+    }
+    Ok(wanted)
+}
+
+fn act(actor: Actor, action: &'static str, subject: KeyId, at: Timestamp) -> Act {
+    Act { at, actor: actor.name(), action, subject: subject.to_string() }
+}
+
+fn no_such_key() -> Refusal {
+    Refusal::new(Code::NotFound, "There is no such key.")
+}
+
+/// What a kind of key's secret looks like when the keys API makes it.
+pub fn look_of(kind: KeyKind) -> Kind {
+    match kind {
+        KeyKind::Regular => Kind::Live,
+        KeyKind::Management => Kind::Management,
+    }
+}

@@ -1,0 +1,359 @@
+//! Everything alive, built once and ended once: store, gate, desk, and the threads that serve. What
+//! happens to a request is told in `gate` and `admin`; here it is only handed to one of them.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use domain::command::Actor;
+use domain::secret::Kind;
+use domain::{Clock, Code, Digest, Entropy, Refusal, Secret};
+use http::{HeaderValue, Method, Request, header};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use store::{Options, Store};
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+use crate::admin::Desk;
+use crate::config::Config;
+use crate::failure::{self, Failure};
+use crate::gate::{self, Gate};
+use crate::ids::Ids;
+use crate::models::Models;
+use crate::surface::call::{Answer, Call};
+use crate::surface::{self, Endpoint, Guard, Serve};
+use crate::upstream::Upstream;
+use crate::upstream::demo::{self, Demo};
+use crate::{anonymous, prices};
+
+/// A running Weir.
+pub struct App {
+    address: SocketAddr,
+    desk: Arc<Desk>,
+    stop: watch::Sender<bool>,
+    lanes: Vec<JoinHandle<()>>,
+    control: tokio::runtime::Runtime,
+    made_master_key: Option<Secret>,
+}
+
+/// Why Weir could not start: one sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum StartFault {
+    #[error("{0}")]
+    Store(#[from] store::Fault),
+    #[error("Cannot listen on {address}: {why}.")]
+    Listen { address: SocketAddr, why: String },
+    #[error("{0}")]
+    Prices(#[from] prices::PriceFault),
+    #[error("The demo models are broken: {0}.")]
+    Demo(#[from] serde_json::Error),
+    #[error("TLS cannot be set up: {0}.")]
+    Tls(String),
+    #[error("A thread or runtime could not be started: {0}.")]
+    Thread(std::io::Error),
+}
+
+/// What one thread of the data plane serves with.
+struct Lane {
+    gate: Arc<Gate>,
+    desk: Arc<Desk>,
+    upstream: Arc<Upstream>,
+    control: tokio::runtime::Handle,
+}
+
+/// How to start.
+pub struct Start {
+    pub config: Config,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+    /// Between two words of the demo's story.
+    pub demo_pace: Duration,
+}
+
+impl App {
+    /// Opens the store, makes what the first start needs, and begins to serve.
+    ///
+    /// # Errors
+    /// The data directory, the address, or a setting cannot be used.
+    pub fn start(start: Start) -> Result<Self, StartFault> {
+        let Start { mut config, clock, entropy, demo_pace } = start;
+        let now = clock.now();
+        // Listening first: a second Weir on the same address must not touch anything.
+        let listener = listen(config.listen)?;
+        let address = listener.local_addr().map_err(StartFault::Thread)?;
+        let options = Options { durability: config.durability, cached_keys: config.cached_keys, ..Options::default() };
+        let store = Arc::new(Store::open(&config.data, options, now)?);
+        let control = runtime(true).map_err(StartFault::Thread)?;
+        let (master, made_master_key) = control.block_on(master(&store, config.master_key.take(), &*entropy))?;
+        let list_secret = control.block_on(list_secret(&store, &*entropy))?;
+        let ids = Ids::new(&*entropy);
+        let anonymous = match config.allow_unauthenticated {
+            true => Some(control.block_on(anonymous::key(&store, &ids, now))?),
+            false => None,
+        };
+        let models = models(&mut config)?;
+        let gate = Arc::new(Gate::new(gate::Parts {
+            clock: Arc::clone(&clock),
+            store,
+            models,
+            wire: config.limits,
+            ids,
+            master,
+            anonymous,
+            organization_routes: config.organization_routes,
+        }));
+        let desk = Arc::new(Desk { gate: Arc::clone(&gate), entropy: Arc::clone(&entropy), list_secret });
+        let tls = tls()?;
+        let demo = Demo::new(clock, Arc::new(Ids::new(&*entropy)), demo_pace);
+        let (stop, stopping) = watch::channel(false);
+        let count = if config.threads == 0 { cores() } else { config.threads };
+        let lanes = (0..count)
+            .map(|number| {
+                let lane = Lane {
+                    gate: Arc::clone(&gate),
+                    desk: Arc::clone(&desk),
+                    upstream: Arc::new(Upstream::new(config.limits, tls.clone(), demo.clone())),
+                    control: control.handle().clone(),
+                };
+                let listener = listener.try_clone().map_err(StartFault::Thread)?;
+                let stopping = stopping.clone();
+                let name = format!("weir-lane-{number}");
+                let run = move || lane.run(listener, stopping);
+                std::thread::Builder::new().name(name).spawn(run).map_err(StartFault::Thread)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { address, desk, stop, lanes, control, made_master_key })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The models and everything else that calls are judged with.
+    pub fn gate(&self) -> &Arc<Gate> {
+        &self.desk.gate
+    }
+
+    /// The master key, where this start made it. It is shown once.
+    pub fn take_made_master_key(&mut self) -> Option<Secret> {
+        self.made_master_key.take()
+    }
+
+    /// Admits nothing more, lets calls in flight end, closes what is left, and writes everything down.
+    pub fn stop(self) {
+        let _ = self.stop.send(true);
+        for lane in self.lanes {
+            if lane.join().is_err() {
+                tracing::error!("a serving thread had panicked");
+            }
+        }
+        self.control.shutdown_timeout(Duration::from_secs(5));
+        self.desk.gate.store.close();
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn runtime(control: bool) -> std::io::Result<tokio::runtime::Runtime> {
+    if control {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(2).max_blocking_threads(16).thread_name("weir-control").enable_all().build()
+    } else {
+        tokio::runtime::Builder::new_current_thread().enable_all().build()
+    }
+}
+
+fn listen(address: SocketAddr) -> Result<std::net::TcpListener, StartFault> {
+    let refused = |error: std::io::Error| {
+        let why = match error.kind() {
+            std::io::ErrorKind::AddrInUse => "another program uses this port".to_owned(),
+            std::io::ErrorKind::PermissionDenied => "this user may not use this port".to_owned(),
+            std::io::ErrorKind::AddrNotAvailable => "this machine does not have this address".to_owned(),
+            _ => error.to_string(),
+        };
+        StartFault::Listen { address, why }
+    };
+    let listener = std::net::TcpListener::bind(address).map_err(refused)?;
+    listener.set_nonblocking(true).map_err(refused)?;
+    Ok(listener)
+}
+
+/// The digest of the master key, and the key itself where it was made just now.
+async fn master(store: &Store, given: Option<Secret>, entropy: &dyn Entropy) -> Result<(Digest, Option<Secret>), StartFault> {
+    const NAME: &str = "master_key_digest";
+    if let Some(secret) = given {
+        return Ok((secret.digest(), None));
+    }
+    if let Some(bytes) = store.meta(NAME).await? {
+        let bytes: [u8; 32] = bytes.as_slice().try_into().map_err(|_| StartFault::Store(store::Fault::corrupt(NAME)))?;
+        return Ok((Digest::from_bytes(bytes), None));
+    }
+    let secret = Kind::Master.mint(entropy);
+    let digest = secret.digest();
+    store.set_meta(NAME, digest.bytes()).await?;
+    Ok((digest, Some(secret)))
+}
+
+async fn list_secret(store: &Store, entropy: &dyn Entropy) -> Result<Secret, StartFault> {
+    const NAME: &str = "list_secret";
+    if let Some(text) = store.meta(NAME).await?.and_then(|bytes| String::from_utf8(bytes).ok()) {
+        return Ok(Secret::new(text));
+    }
+    let mut bytes = [0; 32];
+    entropy.fill(&mut bytes);
+    let text = data_encoding::HEXLOWER.encode(&bytes);
+    store.set_meta(NAME, text.as_bytes()).await?;
+    Ok(Secret::new(text))
+}
+
+fn models(config: &mut Config) -> Result<Models, StartFault> {
+    let sections: Vec<String> = config.providers.iter().map(|provider| provider.catalogue.clone()).collect();
+    let sections: Vec<&str> = sections.iter().map(String::as_str).collect();
+    let mut overrides = demo::models()?;
+    for price in std::mem::take(&mut config.prices) {
+        overrides.push(price.model()?);
+    }
+    let catalog = prices::embedded(&sections)?.with_overrides(overrides);
+    let providers = std::mem::take(&mut config.providers);
+    let aliases = std::mem::take(&mut config.aliases);
+    Ok(Models::new(providers, catalog, aliases, config.default_provider.as_deref()))
+}
+
+fn tls() -> Result<rustls::ClientConfig, StartFault> {
+    use hyper_rustls::ConfigBuilderExt as _;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| StartFault::Tls(error.to_string()))?;
+    // The machine's own roots where it has some (they honour SSL_CERT_FILE), Mozilla's otherwise.
+    Ok(match builder.clone().with_native_roots() {
+        Ok(builder) => builder.with_no_client_auth(),
+        Err(_) => builder.with_webpki_roots().with_no_client_auth(),
+    })
+}
+
+impl Lane {
+    fn run(self, listener: std::net::TcpListener, stopping: watch::Receiver<bool>) {
+        let runtime = match runtime(false) {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                tracing::error!(%error, "a serving thread could not start");
+                return;
+            }
+        };
+        runtime.block_on(Arc::new(self).serve(listener, stopping));
+    }
+
+    async fn serve(self: Arc<Self>, listener: std::net::TcpListener, mut stopping: watch::Receiver<bool>) {
+        let listener = match tokio::net::TcpListener::from_std(listener) {
+            Ok(listener) => listener,
+            Err(error) => {
+                tracing::error!(%error, "a serving thread cannot listen");
+                return;
+            }
+        };
+        let graceful = GracefulShutdown::new();
+        let connections = TaskTracker::new();
+        let mut http = hyper::server::conn::http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(self.gate.wire.header_timeout);
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                _ = stopping.wait_for(|stop| *stop) => break,
+            };
+            let stream = match accepted {
+                Ok((stream, _)) => stream,
+                // Out of file descriptors, most likely: those in use will be free again.
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            };
+            let _ = stream.set_nodelay(true);
+            let lane = Arc::clone(&self);
+            let service = service_fn(move |request| answer(Arc::clone(&lane), request));
+            let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+            // A connection that breaks is the client's to know; its calls settle themselves.
+            connections.spawn(async move { drop(connection.await) });
+        }
+        drop(listener);
+        let grace = self.gate.wire.stop_timeout;
+        let _ = tokio::time::timeout(grace, graceful.shutdown()).await;
+        self.gate.tasks.close();
+        let _ = tokio::time::timeout(grace, self.gate.tasks.wait()).await;
+    }
+}
+
+async fn answer(lane: Arc<Lane>, request: Request<Incoming>) -> Result<Answer, Infallible> {
+    let at = lane.gate.clock.now();
+    let began_micros = lane.gate.clock.monotonic_micros();
+    let id = lane.gate.ids.request(at);
+    let envelope = surface::envelope(request.uri().path());
+    let result = match find(&request) {
+        Ok((row, parameter)) => {
+            let call = Call::new(id, at, began_micros, request, parameter);
+            lane.serve_row(row, call).await
+        }
+        Err(failure) => Err(failure),
+    };
+    let mut answer = result.unwrap_or_else(|failure| {
+        failure::log(&failure, id);
+        envelope.answer(&failure, id)
+    });
+    let headers = answer.headers_mut();
+    if let Ok(value) = HeaderValue::try_from(id.to_string()) {
+        headers.insert("x-request-id", value);
+    }
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(answer)
+}
+
+fn find(request: &Request<Incoming>) -> Result<(&'static Endpoint, Option<String>), Failure> {
+    let unknown = || {
+        let message = "There is no such URL here. The documentation lists every one.";
+        Failure::from(Refusal::new(Code::UnknownUrl, message))
+    };
+    let matched = surface::find(request.uri().path()).ok_or_else(unknown)?;
+    let row = matched.row(request.method()).map_err(Failure::Method)?;
+    if request.headers().contains_key(header::UPGRADE) || *request.method() == Method::CONNECT {
+        let message = "This URL does not switch to another protocol.";
+        return Err(Refusal::new(Code::InvalidUpgrade, message).into());
+    }
+    Ok((row, matched.parameter))
+}
+
+impl Lane {
+    async fn serve_row(&self, row: &'static Endpoint, call: Call) -> Result<Answer, Failure> {
+        match row.serve {
+            Serve::Relay(relay) => gate::serve(&self.gate, &self.upstream, row, relay, call).await,
+            Serve::Models => {
+                let caller = self.gate.identify(row.guard, &call, call.at).await?;
+                Ok(surface::inference::models(&self.gate, &caller, call.at))
+            }
+            Serve::Model => {
+                let caller = self.gate.identify(row.guard, &call, call.at).await?;
+                let name = call.parameter.as_deref().unwrap_or_default();
+                Ok(surface::inference::model(&self.gate, &caller, name, call.at)?)
+            }
+            // Off the data plane, so that no list or search makes a stream wait.
+            Serve::Desk(handler) => {
+                let desk = Arc::clone(&self.desk);
+                let guard: Guard = row.guard;
+                let work = async move {
+                    let actor: Actor = desk.actor(guard, &call).await?;
+                    handler(&desk, actor, call).await
+                };
+                self.gate.tasks.spawn_on(work, &self.control).await.unwrap_or_else(|error| Err(Failure::internal(error)))
+            }
+        }
+    }
+}

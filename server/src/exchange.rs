@@ -1,0 +1,274 @@
+//! One call's exchange with a provider: send along its credentials, tell the provider's failures
+//! from ours and from the caller's, and hand the answer on. It runs to its end even when the client
+//! has gone, because the provider bills it all the same.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use domain::Ending;
+use domain::refusal::Code;
+use http::{HeaderValue, Response, StatusCode, header};
+use tokio_util::task::TaskTracker;
+
+use crate::failure::{Failure, Fault};
+use crate::gate::Gate;
+use crate::meter::Meter;
+use crate::models::Credential;
+use crate::reservation::Reservation;
+use crate::surface::call::{Answer, Call, OutBody};
+use crate::surface::{Metering, Relay, envelope};
+use crate::upstream::headers::for_client;
+use crate::upstream::{Body, Outgoing, SendFault, Upstream};
+use crate::wire::{self, Dialect, Observed, StreamReader};
+
+/// Sends the call and answers with what comes back.
+///
+/// # Errors
+/// The provider could not be reached, refused our credential, was too slow, or broke its promise.
+pub async fn run(
+    gate: &Arc<Gate>,
+    upstream: &Arc<Upstream>,
+    relay: Relay,
+    call: Call,
+    request: wire::Request,
+    reservation: Reservation,
+) -> Result<Answer, Failure> {
+    let exchange = Exchange { upstream: Arc::clone(upstream), relay, reservation };
+    let tasks = gate.tasks.clone();
+    Outlive { work: Some(Box::pin(exchange.run(call, request))), tasks }.await
+}
+
+struct Exchange {
+    upstream: Arc<Upstream>,
+    relay: Relay,
+    reservation: Reservation,
+}
+
+impl Exchange {
+    async fn run(mut self, call: Call, request: wire::Request) -> Result<Answer, Failure> {
+        let answer = self.send(&call, &request).await?;
+        let (head, body) = answer.into_parts();
+        let status = head.status;
+        let streamed = is_event_stream(&head.headers);
+        let headers = for_client(&head.headers);
+        if !status.is_success() {
+            return self.provider_said_no(status, &head.headers, headers, body).await;
+        }
+        let buffered = self.relay.metering == Metering::Usage && !streamed && request.dialect.answers_json();
+        if !buffered {
+            return Ok(self.stream(status, headers, body, &call, &request, streamed));
+        }
+        let bytes_max = self.reservation.gate().wire.answer_bytes_max;
+        let whole = match body.collect(bytes_max, self.reservation.gate().wire.silence_timeout).await {
+            Ok(whole) => whole,
+            Err(fault) => {
+                self.reservation.close(&Observed::default(), ending_of(&fault));
+                return Err(broke(fault));
+            }
+        };
+        let observed = wire::read_answer(request.dialect, &whole);
+        if observed.invalid {
+            self.reservation.close(&observed, Ending::ProviderBroke);
+            return Err(not_as_promised("its answer is not JSON"));
+        }
+        let closed = self.reservation.close(&observed, Ending::Complete);
+        let mut answer = Response::new(OutBody::full(whole));
+        *answer.status_mut() = status;
+        *answer.headers_mut() = headers;
+        if let Some(value) = closed.cost.and_then(|cost| HeaderValue::from_str(&cost.to_string()).ok()) {
+            answer.headers_mut().insert("x-weir-cost-usd", value);
+        }
+        Ok(answer)
+    }
+
+    /// Tries the provider's credentials in turn, each at most once, until one is not refused.
+    async fn send(&mut self, call: &Call, request: &wire::Request) -> Result<Response<Body>, Failure> {
+        let route = Arc::clone(self.reservation.route());
+        let provider = &route.provider;
+        let outgoing = Outgoing::new(call, self.relay, &route, request);
+        let monotonic = self.reservation.gate().clock.monotonic_micros();
+        let credentials = provider.credentials(monotonic);
+        if credentials.is_empty() {
+            return Err(credentials_rejected(&provider.name));
+        }
+        let mut last: Option<Response<Body>> = None;
+        for credential in &credentials {
+            self.reservation.sending(&credential.name);
+            let sent = self.upstream.send(provider, credential, &outgoing).await;
+            let answer = match sent {
+                Ok(answer) => answer,
+                Err(SendFault::Unreachable(error)) => {
+                    // Not a byte was sent: another credential would not be luckier.
+                    return Err(self.unreachable(error));
+                }
+                Err(fault) => {
+                    self.close_quietly(&fault);
+                    return Err(broke(fault));
+                }
+            };
+            self.reservation.answered(answer.status().as_u16());
+            match answer.status().as_u16() {
+                401..=403 => sideline(credential, answer.status(), monotonic),
+                429 => {}
+                _ => return Ok(answer),
+            }
+            last = Some(answer);
+        }
+        last.ok_or_else(|| credentials_rejected(&provider.name))
+    }
+
+    fn unreachable(&mut self, error: Box<dyn std::error::Error + Send + Sync>) -> Failure {
+        let name = Arc::clone(&self.reservation.route().provider.name);
+        self.reservation.unsent();
+        Failure::Broke(Fault {
+            code: Code::UpstreamFailed,
+            public: format!("The provider '{name}' could not be reached."),
+            private: error,
+            retry_after: None,
+        })
+    }
+
+    fn close_quietly(&mut self, fault: &SendFault) {
+        self.reservation.end(&Observed::default(), ending_of(fault));
+    }
+
+    /// A provider's error: its rate limit and its failures become ours to tell; what it found wrong
+    /// with the request is passed on as it wrote it.
+    async fn provider_said_no(
+        self,
+        status: StatusCode,
+        original: &http::HeaderMap,
+        mut headers: http::HeaderMap,
+        body: Body,
+    ) -> Result<Answer, Failure> {
+        const ERROR_BYTES_MAX: usize = 1 << 20;
+        let name = Arc::clone(&self.reservation.route().provider.name);
+        let silence = self.reservation.gate().wire.silence_timeout;
+        let text = body.collect(ERROR_BYTES_MAX, silence).await.unwrap_or_default();
+        self.reservation.close(&Observed::default(), Ending::ProviderError);
+        let private = || excerpt(&text).into();
+        let failure = |code, public: String| {
+            let retry_after = original.get(header::RETRY_AFTER).cloned();
+            Err(Failure::Broke(Fault { code, public, private: private(), retry_after }))
+        };
+        match status.as_u16() {
+            401..=403 => Err(credentials_rejected(&name)),
+            429 => failure(
+                Code::UpstreamRateLimited,
+                format!("The provider '{name}' limits the rate of calls with this gateway's credential. It is not your key's limit."),
+            ),
+            400..=499 => {
+                headers.insert("x-weir-error-from", HeaderValue::from_static("provider"));
+                let mut answer = Response::new(OutBody::full(text));
+                *answer.status_mut() = status;
+                *answer.headers_mut() = headers;
+                Ok(answer)
+            }
+            _ => failure(Code::UpstreamFailed, format!("The provider '{name}' failed with status {}.", status.as_u16())),
+        }
+    }
+
+    fn stream(
+        self,
+        status: StatusCode,
+        headers: http::HeaderMap,
+        body: Body,
+        call: &Call,
+        request: &wire::Request,
+        streamed: bool,
+    ) -> Answer {
+        let strip_usage = self.reservation.route().provider.injects_usage(request);
+        let reader = streamed.then(|| StreamReader::new(request.dialect, strip_usage));
+        let envelope = envelope(call.head.uri.path());
+        let metered = self.relay.metering != Metering::Free;
+        let meter = Meter::new(body, reader, self.reservation, envelope, metered);
+        let mut answer = Response::new(OutBody::Metered(Box::new(meter)));
+        *answer.status_mut() = status;
+        *answer.headers_mut() = headers;
+        answer
+    }
+}
+
+fn is_event_stream(headers: &http::HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    kind.len() >= 17 && kind[..17].eq_ignore_ascii_case(b"text/event-stream")
+}
+
+fn sideline(credential: &Credential, status: StatusCode, monotonic: u64) {
+    tracing::warn!(credential = %credential.name, %status, "a provider refused our credential; it rests for a minute");
+    credential.rest_until(monotonic.saturating_add(60_000_000));
+}
+
+fn ending_of(fault: &SendFault) -> Ending {
+    match fault {
+        SendFault::TimedOut => Ending::TimedOut,
+        SendFault::Broke(_) | SendFault::TooLarge | SendFault::Unreachable(_) => Ending::ProviderBroke,
+    }
+}
+
+/// What a client is told when the provider's side broke.
+pub fn broke(fault: SendFault) -> Failure {
+    let (code, public, private): (_, _, Box<dyn std::error::Error + Send + Sync>) = match fault {
+        SendFault::TimedOut => (Code::UpstreamTimeout, "The provider did not answer in time.", "timed out".into()),
+        SendFault::Broke(error) => (Code::UpstreamFailed, "The provider's answer broke off.", error),
+        SendFault::Unreachable(error) => (Code::UpstreamFailed, "The provider could not be reached.", error),
+        SendFault::TooLarge => return not_as_promised("its answer is larger than this gateway takes"),
+    };
+    Failure::Broke(Fault { code, public: public.to_owned(), private, retry_after: None })
+}
+
+fn not_as_promised(why: &str) -> Failure {
+    Failure::Broke(Fault {
+        code: Code::UpstreamInvalidResponse,
+        public: format!("The provider's answer is not what its API promises: {why}."),
+        private: why.to_owned().into(),
+        retry_after: None,
+    })
+}
+
+fn credentials_rejected(provider: &str) -> Failure {
+    Failure::Broke(Fault {
+        code: Code::UpstreamCredentialRejected,
+        public: format!(
+            "The provider '{provider}' refused this gateway's credential. Your key is fine; whoever operates this gateway has to look at the credential."
+        ),
+        private: "no credential of the provider is accepted".into(),
+        retry_after: None,
+    })
+}
+
+/// The beginning of a provider's error, for the log.
+fn excerpt(text: &Bytes) -> String {
+    String::from_utf8_lossy(&text[..text.len().min(500)]).into_owned()
+}
+
+/// Runs `work` to its end even when nobody waits for it any more.
+struct Outlive<F: Future + Send + 'static> {
+    work: Option<Pin<Box<F>>>,
+    tasks: TaskTracker,
+}
+
+impl<F: Future + Send + 'static> Future for Outlive<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let Some(work) = self.work.as_mut() else { return Poll::Pending };
+        let done = work.as_mut().poll(cx);
+        if done.is_ready() {
+            self.work = None;
+        }
+        done
+    }
+}
+
+impl<F: Future + Send + 'static> Drop for Outlive<F> {
+    fn drop(&mut self) {
+        // Outside of a runtime the process is ending, and dropping the work closes its reservation.
+        if let (Some(work), Ok(runtime)) = (self.work.take(), tokio::runtime::Handle::try_current()) {
+            self.tasks.spawn_on(async move { drop(work.await) }, &runtime);
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! How a no and a breakage leave: status, headers and body, in the caller's dialect. The public half
+//! is all a client sees; the private half goes to the log, once, with the request's id.
+
+use std::error::Error;
+use std::fmt::Write as _;
+
+use domain::refusal::{Code, Refusal, Retry};
+use domain::{RequestId, Timestamp};
+use http::{HeaderValue, Response, StatusCode, header};
+use serde_json::json;
+
+use crate::surface::call::{Answer, OutBody};
+
+/// Why a request was not served.
+#[derive(Debug)]
+pub enum Failure {
+    /// A fact about the caller.
+    Refused(Refusal),
+    /// A fact about a provider or about us.
+    Broke(Fault),
+    /// The path exists, this method does not; the methods that do.
+    Method(String),
+}
+
+/// A breakage: what a client may know, and what only the log may.
+#[derive(Debug)]
+pub struct Fault {
+    /// The public half.
+    pub code: Code,
+    /// A sentence for the client.
+    pub public: String,
+    /// The private half. Has no `Display` on purpose.
+    pub private: Box<dyn Error + Send + Sync>,
+    /// What a provider asked us to wait, passed on.
+    pub retry_after: Option<HeaderValue>,
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<store::Fault> for Failure {
+    fn from(fault: store::Fault) -> Self {
+        Self::Broke(Fault {
+            code: Code::LedgerUnavailable,
+            public: "The store cannot be used at the moment, so nothing may be changed or spent. Whoever operates this gateway finds the reason in its log.".to_owned(),
+            private: Box::new(fault),
+            retry_after: None,
+        })
+    }
+}
+
+impl Failure {
+    /// A breakage of ours that no client can mend.
+    pub fn internal(private: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Broke(Fault {
+            code: Code::Internal,
+            public: "Something broke on the gateway's side. Whoever operates it finds the reason in its log.".to_owned(),
+            private: private.into(),
+            retry_after: None,
+        })
+    }
+
+    /// The row of the table it belongs to.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Refused(refusal) => refusal.code,
+            Self::Broke(fault) => fault.code,
+            Self::Method(_) => Code::MethodNotAllowed,
+        }
+    }
+
+    /// The sentence a client sees, at most 300 bytes.
+    pub fn message(&self) -> String {
+        const BYTES_MAX: usize = 300;
+        let mut message = match self {
+            Self::Refused(refusal) => refusal.message.clone(),
+            Self::Broke(fault) => fault.public.clone(),
+            Self::Method(methods) => format!("This URL does not have that method. It has: {methods}."),
+        };
+        let end = message.floor_char_boundary(BYTES_MAX);
+        message.truncate(end);
+        message
+    }
+}
+
+/// The dialect errors are written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Envelope {
+    OpenAi,
+    Anthropic,
+}
+
+impl Envelope {
+    /// The body that says `failure`.
+    pub fn body(self, failure: &Failure, request: RequestId) -> String {
+        let code = failure.code();
+        let message = failure.message();
+        match self {
+            Self::OpenAi => {
+                let param = match failure {
+                    Failure::Refused(refusal) => refusal.param.as_deref(),
+                    Failure::Broke(_) | Failure::Method(_) => None,
+                };
+                let mut error = json!({
+                    "message": message, "type": code.kind().name(), "code": code.name(), "param": param,
+                });
+                if let (Failure::Refused(refusal), Some(members)) = (failure, error.as_object_mut())
+                    && let Some(limit) = &refusal.limit
+                {
+                    members.insert("limit_id".into(), json!(limit.limit.to_string()));
+                    members.insert("scope".into(), json!("key"));
+                    members.insert("amount".into(), json!(limit.amount.to_string()));
+                    members.insert("spent".into(), json!(limit.spent.to_string()));
+                    members.insert("held".into(), json!(limit.held.to_string()));
+                    members.insert("wanted".into(), json!(limit.wanted.to_string()));
+                    members.insert("resets_at".into(), json!(limit.resets_at.map(rfc3339)));
+                }
+                json!({ "error": error }).to_string()
+            }
+            Self::Anthropic => json!({
+                "type": "error",
+                "error": { "type": anthropic_type(code), "message": message, "code": code.name() },
+                "request_id": request.to_string(),
+            })
+            .to_string(),
+        }
+    }
+
+    /// The whole answer that says `failure`.
+    pub fn answer(self, failure: &Failure, request: RequestId) -> Answer {
+        let code = failure.code();
+        let mut answer = Response::new(OutBody::full(self.body(failure, request)));
+        *answer.status_mut() = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = answer.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if code.status() == 401 {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if code.retry() == Retry::Never && code.status() == 402 {
+            headers.insert("x-should-retry", HeaderValue::from_static("false"));
+        }
+        match failure {
+            Failure::Method(methods) => {
+                if let Ok(value) = HeaderValue::from_str(methods) {
+                    headers.insert(header::ALLOW, value);
+                }
+            }
+            Failure::Broke(Fault { retry_after: Some(value), .. }) => {
+                headers.insert(header::RETRY_AFTER, value.clone());
+            }
+            Failure::Broke(fault) if fault.code.status() == 503 => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            Failure::Broke(_) | Failure::Refused(_) => {}
+        }
+        answer
+    }
+
+    /// An error that comes after a stream has begun: one event, and no proper end after it.
+    pub fn event(self, failure: &Failure, request: RequestId) -> String {
+        let body = self.body(failure, request);
+        match self {
+            Self::OpenAi => format!("data: {body}\n\n"),
+            Self::Anthropic => format!("event: error\ndata: {body}\n\n"),
+        }
+    }
+}
+
+/// Anthropic's names, by status: <https://docs.anthropic.com/en/api/errors>.
+fn anthropic_type(code: Code) -> &'static str {
+    match code.status() {
+        401 => "authentication_error",
+        402 => "billing_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        503 => "overloaded_error",
+        504 => "timeout_error",
+        500 | 502 => "api_error",
+        _ => "invalid_request_error",
+    }
+}
+
+/// Writes a fault's private half to the log, once.
+pub fn log(failure: &Failure, request: RequestId) {
+    let Failure::Broke(fault) = failure else { return };
+    let mut reason = fault.private.to_string();
+    let mut source = fault.private.source();
+    while let Some(cause) = source {
+        let _ = write!(reason, ": {cause}");
+        source = cause.source();
+    }
+    tracing::warn!(%request, code = fault.code.name(), %reason, "request failed");
+}
+
+/// A moment as JSON shows it: RFC 3339 in UTC, to the second.
+pub fn rfc3339(at: Timestamp) -> String {
+    jiff::Timestamp::from_second(at.seconds()).map_or_else(|_| at.seconds().to_string(), |at| at.to_string())
+}

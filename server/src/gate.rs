@@ -1,0 +1,245 @@
+//! The life of one call to a model, top to bottom. Each step consumes the proof of the step before
+//! it, so none can be skipped or reordered; everything that can say no says it here, before the
+//! first byte goes to a provider. Not here: how bytes travel (`upstream`, `meter`), what is
+//! administered (`admin`).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use domain::key::{Caller, Key, KeyKind};
+use domain::refusal::{Code, Refusal};
+use domain::rule::{self, Permit, Target};
+use domain::secret::is_mistyped;
+use domain::{Clock, Digest, Money, Secret, Timestamp, pricing};
+use store::{Found, ReserveFault, Store};
+use tokio_util::task::TaskTracker;
+
+use crate::config::WireLimits;
+use crate::exchange;
+use crate::failure::Failure;
+use crate::ids::Ids;
+use crate::models::{Models, Route};
+use crate::reservation::{Facts, Reservation};
+use crate::surface::call::{Answer, Call, no_such_key};
+use crate::surface::{Endpoint, Guard, Metering, Relay};
+use crate::upstream::Upstream;
+use crate::wire;
+
+/// What every call is judged and kept with. One for the whole process.
+pub struct Gate {
+    pub clock: Arc<dyn Clock>,
+    pub store: Arc<Store>,
+    pub models: Models,
+    pub wire: WireLimits,
+    pub ids: Ids,
+    pub tasks: TaskTracker,
+    pub master: Digest,
+    pub anonymous: Option<Arc<Key>>,
+    pub organization_routes: bool,
+    /// Answers that are read on for their usage although their client has gone.
+    drains: AtomicUsize,
+}
+
+/// Beyond this many, an answer without a client is cancelled at once.
+const DRAINS_MAX: usize = 256;
+
+/// One call, from its head to its answer.
+///
+/// # Errors
+/// The refusal or fault that ended it; nothing was sent to a provider unless a provider is at fault.
+pub async fn serve(
+    gate: &Arc<Gate>,
+    upstream: &Arc<Upstream>,
+    row: &'static Endpoint,
+    relay: Relay,
+    mut call: Call,
+) -> Result<Answer, Failure> {
+    let now = call.at; // the only look at the clock: every decision below is about this instant
+
+    // Who is calling? The secret is hashed here and goes no further.
+    let caller = gate.identify(row.guard, &call, now).await?; // 401 403
+
+    // What do they want? Read once; the body stays as the client wrote it.
+    let body = call.body(gate.wire.body_bytes_max, gate.wire.body_timeout).await?; // 408 413 415
+    let request = wire::read(relay.dialect, call.content_type(), body)?; // 400 415
+
+    // May they have it? Rules narrow the routes; a refusal names the rule that emptied them.
+    let routes = gate.models.routes(relay.dialect, &request.ask.model)?; // 400 404 503
+    let permit = rule::admit(caller, routes, |route| route.target(), |name| gate.models.alias(name))?; // 403 404
+    refuse_unmeterable(&permit, relay.metering)?; // 403
+
+    // Can they pay? What the call may cost at most is held on every limit at once, or on none.
+    let reservation = gate.reserve(permit, &call, row, &request, now).await?; // 402 403 503
+
+    // Serve, and stream. From here the exchange owns the reservation: whoever ends it — provider,
+    // client, timeout — settles it with what was truly used.
+    exchange::run(gate, upstream, relay, call, request, reservation).await // 429 502 504
+}
+
+impl Gate {
+    /// The key behind the secret that `call` carries, alive and of the kind `guard` asks for.
+    ///
+    /// # Errors
+    /// There is no such key, it is not alive, or it is of the wrong kind.
+    pub async fn identify(&self, guard: Guard, call: &Call, now: Timestamp) -> Result<Caller, Failure> {
+        let Some(secret) = call.secret()? else {
+            return match &self.anonymous {
+                Some(key) if guard == Guard::Caller => Ok(Arc::clone(key).identify(KeyKind::Regular, now)?),
+                _ => Err(no_secret().into()),
+            };
+        };
+        if self.is_master(&secret) {
+            return match &self.organization_caller(guard) {
+                Some(key) => Ok(Arc::clone(key).identify(KeyKind::Regular, now)?),
+                None => Err(master_calls_no_model(guard, self.organization_routes).into()),
+            };
+        }
+        let key = self.key_of(&secret).await?;
+        match guard {
+            Guard::Caller | Guard::Open => Ok(key.identify(KeyKind::Regular, now)?),
+            Guard::Manager => Ok(key.identify(KeyKind::Management, now)?),
+            Guard::Holder => {
+                let kind = key.kind;
+                Ok(key.identify(kind, now)?)
+            }
+            Guard::Master => {
+                let kind = key.kind;
+                let _known = key.identify(kind, now)?;
+                Err(Refusal::new(Code::WrongKeyType, "Only the master key opens this route.").into())
+            }
+        }
+    }
+
+    /// Whether `secret` is the master key. Digests are compared in constant time.
+    pub fn is_master(&self, secret: &Secret) -> bool {
+        use subtle::ConstantTimeEq as _;
+        self.master.bytes().ct_eq(secret.digest().bytes()).into()
+    }
+
+    async fn key_of(&self, secret: &Secret) -> Result<Arc<Key>, Failure> {
+        if is_mistyped(secret.expose()) {
+            return Err(no_such_key().into());
+        }
+        let digest = secret.digest();
+        let key = match self.store.find(&digest) {
+            Found::Key(key) => Some(key),
+            Found::Nobody => None,
+            Found::Ask => self.store.look_up(digest).await?,
+        };
+        key.ok_or_else(|| no_such_key().into())
+    }
+
+    /// The master key's own calls, to the provider's organization administration, run under the
+    /// anonymous record of the operator: they call no model and have no row.
+    fn organization_caller(&self, guard: Guard) -> Option<&Arc<Key>> {
+        if guard == Guard::Master && self.organization_routes { self.models.operator.as_ref() } else { None }
+    }
+
+    async fn reserve(
+        self: &Arc<Self>,
+        permit: Permit<Arc<Route>>,
+        call: &Call,
+        row: &'static Endpoint,
+        request: &wire::Request,
+        now: Timestamp,
+    ) -> Result<Reservation, Failure> {
+        let (caller, routes) = permit.into_parts();
+        let key = caller.key();
+        let amount = if key.has_money_limit() { ceiling(&routes, request, row, now)? } else { Money::ZERO };
+        let attempt = self.ids.hold(now);
+        let hold = match self.store.reserve(key, attempt, amount, now).await {
+            Ok(hold) => hold,
+            Err(ReserveFault::Refused(no)) => return Err(no.into()),
+            // The ledger cannot be asked: nothing is admitted on a guess.
+            Err(ReserveFault::Fault(fault)) => return Err(fault.into()),
+        };
+        let facts = Facts::new(attempt, call, key, row.path, request, now);
+        Ok(Reservation::new(Arc::clone(self), facts, routes, hold))
+    }
+}
+
+/// The most the call may cost over every route it may take.
+fn ceiling(routes: &[Arc<Route>], request: &wire::Request, row: &Endpoint, now: Timestamp) -> Result<Money, Refusal> {
+    let ask = &request.ask;
+    if let crate::surface::Serve::Relay(Relay { metering: Metering::Free, .. }) = row.serve {
+        return Ok(Money::ZERO);
+    }
+    if let Some(path) = ask.unbounded {
+        return Err(unbounded("it uses a feature whose cost nothing bounds").about(path));
+    }
+    let mut dearest = Money::ZERO;
+    for route in routes {
+        let Some(model) = &route.priced else {
+            return Err(Refusal::new(
+                Code::ModelUnpriced,
+                "This model has no known price, and the key has a money limit. Whoever operates this gateway can price the model, or declare it free.",
+            )
+            .about("model"));
+        };
+        let window = model.context_tokens;
+        let input = match (ask.input_elsewhere || ask.media, window) {
+            (false, Some(window)) => ask.body_bytes.min(window),
+            (false, None) => ask.body_bytes,
+            (true, Some(window)) => window,
+            (true, None) => return Err(unbounded("its input is not in the body, and the model's context window is unknown")),
+        };
+        let output = match (ask.output_cap, model.max_output_tokens.or(window), request.dialect.has_output()) {
+            (_, _, false) => 0,
+            (Some(cap), Some(most), true) => cap.min(most),
+            (Some(cap), None, true) => cap,
+            (None, Some(most), true) => most,
+            (None, None, true) => {
+                return Err(unbounded("it sets no maximum of output tokens, and the model's own is unknown"));
+            }
+        };
+        let output = output.saturating_mul(ask.answers);
+        let most = pricing::ceiling(&model.prices, now, input, output)
+            .ok_or_else(|| unbounded("what it may cost cannot be computed in advance"))?;
+        dearest = dearest.max(most);
+    }
+    Ok(dearest)
+}
+
+fn unbounded(why: &str) -> Refusal {
+    Refusal::new(Code::Unmeterable, format!("This key has a money limit, and this call was refused because {why}."))
+}
+
+/// A route that does not show its model, or what it costs, passes neither rules about models nor a
+/// limit on money.
+fn refuse_unmeterable(permit: &Permit<Arc<Route>>, metering: Metering) -> Result<(), Refusal> {
+    let key = permit.caller().key();
+    if metering != Metering::Unmetered || (!key.has_money_limit() && key.rules.any_model()) {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        Code::Unmeterable,
+        "What this route costs, and with which model, cannot be seen: it is refused to a key that has a money limit or rules about models.",
+    ))
+}
+
+fn no_secret() -> Refusal {
+    Refusal::new(
+        Code::MissingApiKey,
+        "You didn't provide an API key. Send it as 'Authorization: Bearer <key>' (or in x-api-key).",
+    )
+}
+
+fn master_calls_no_model(guard: Guard, organization_routes: bool) -> Refusal {
+    if guard == Guard::Master && !organization_routes {
+        return Refusal::new(
+            Code::RouteDisabled,
+            "Organization administration is not passed through. Whoever operates this gateway can switch it on with organization_routes.",
+        );
+    }
+    Refusal::new(
+        Code::WrongKeyType,
+        "The master key administers; it calls no model. Make a key with POST /api/v1/keys, and call with that.",
+    )
+}
+
+impl Route {
+    /// Where the route leads, as rules judge it.
+    pub fn target(self: &Arc<Self>) -> Target<'_> {
+        Target { provider: &self.provider.name, model: &self.model }
+    }
+}

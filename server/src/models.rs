@@ -1,0 +1,279 @@
+//! From a model's name to the routes that lead to it. The catalogue prices and bounds; it does not
+//! gate: what is configured can be called. Rules are applied to what comes out of here.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use domain::catalog::{Catalog, Model};
+use domain::key::Key;
+use domain::{Code, Pattern, Refusal};
+use http::{HeaderName, HeaderValue};
+use parking_lot::RwLock;
+
+use crate::providers::{OnHangup, ProviderSettings, Speaks};
+use crate::wire::{self, Dialect};
+
+/// A provider that can be called.
+#[derive(Debug)]
+pub struct Provider {
+    pub name: Arc<str>,
+    pub speaks: Speaks,
+    pub base_url: String,
+    pub on_hangup: OnHangup,
+    stream_options: bool,
+    models: Vec<Pattern>,
+    catalogue: String,
+    free: bool,
+    credentials: Vec<Arc<Credential>>,
+    turn: AtomicUsize,
+}
+
+/// Our secret for a provider, ready to be sent. `Debug` shows its name only.
+pub struct Credential {
+    pub name: Arc<str>,
+    pub header: Option<(HeaderName, HeaderValue)>,
+    rests_until: AtomicU64,
+}
+
+impl std::fmt::Debug for Credential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Credential({})", self.name)
+    }
+}
+
+impl Credential {
+    /// It is not used before this moment of the monotonic clock, in microseconds.
+    pub fn rest_until(&self, micros: u64) {
+        self.rests_until.store(micros, Ordering::Relaxed);
+    }
+}
+
+/// One way to a model.
+#[derive(Debug)]
+pub struct Route {
+    pub provider: Arc<Provider>,
+    /// The model's name at the provider; empty on routes that name none.
+    pub model: Arc<str>,
+    /// What the catalogue or the operator says about it; `None` where nobody knows its price.
+    pub priced: Option<Arc<Model>>,
+}
+
+/// All providers and names.
+pub struct Models {
+    providers: Vec<Arc<Provider>>,
+    catalog: Catalog,
+    aliases: HashMap<String, String>,
+    default_provider: Option<Arc<Provider>>,
+    pub price_version: Arc<str>,
+    /// The record under which the master key's own calls run.
+    pub operator: Option<Arc<Key>>,
+    /// Names that were resolved before: what is configured does not change while we run.
+    resolved: RwLock<HashMap<String, Arc<[Arc<Route>]>>>,
+}
+
+/// Names remembered; beyond it each is resolved anew.
+const RESOLVED_MAX: usize = 10_000;
+
+impl Provider {
+    fn new(settings: ProviderSettings) -> Self {
+        let credentials = settings.credentials.iter().map(|credential| {
+            let secret = credential.secret.expose();
+            let (name, text) = match settings.speaks {
+                Speaks::OpenAi | Speaks::Demo => ("authorization", format!("Bearer {secret}")),
+                Speaks::Anthropic => ("x-api-key", secret.to_owned()),
+            };
+            // A secret that no header can carry leaves the header out, and the provider says so.
+            let value = HeaderValue::from_str(&text).ok().map(|mut value| {
+                value.set_sensitive(true);
+                (HeaderName::from_static(name), value)
+            });
+            Arc::new(Credential { name: credential.name.as_str().into(), header: value, rests_until: AtomicU64::new(0) })
+        });
+        let mut credentials: Vec<_> = credentials.collect();
+        if credentials.is_empty() {
+            credentials.push(Arc::new(Credential { name: "none".into(), header: None, rests_until: AtomicU64::new(0) }));
+        }
+        Self {
+            name: settings.name.as_str().into(),
+            speaks: settings.speaks,
+            base_url: settings.base_url,
+            on_hangup: settings.on_hangup,
+            stream_options: settings.stream_options,
+            models: settings.models,
+            catalogue: settings.catalogue,
+            free: settings.free,
+            credentials,
+            turn: AtomicUsize::new(0),
+        }
+    }
+
+    /// The credentials that may be used at `monotonic` microseconds, the one whose turn it is first.
+    pub fn credentials(&self, monotonic: u64) -> smallvec::SmallVec<[Arc<Credential>; 2]> {
+        let count = self.credentials.len();
+        let first = if count == 1 { 0 } else { self.turn.fetch_add(1, Ordering::Relaxed) % count };
+        let in_turn = self.credentials[first..].iter().chain(&self.credentials[..first]);
+        in_turn.filter(|credential| credential.rests_until.load(Ordering::Relaxed) <= monotonic).cloned().collect()
+    }
+
+    /// Whether usage has to be asked for on the client's behalf, and the extra chunk taken out.
+    pub fn injects_usage(&self, request: &wire::Request) -> bool {
+        self.stream_options && request.ask.stream && !request.usage_asked && request.dialect.has_stream_options()
+    }
+
+    fn serves(&self, dialect: Dialect) -> bool {
+        match self.speaks {
+            Speaks::OpenAi => !dialect.is_anthropic(),
+            Speaks::Anthropic => dialect.is_anthropic() || dialect == Dialect::Json,
+            Speaks::Demo => dialect == Dialect::Chat,
+        }
+    }
+}
+
+impl Models {
+    pub fn new(
+        providers: Vec<ProviderSettings>,
+        catalog: Catalog,
+        aliases: Vec<(String, String)>,
+        default_provider: Option<&str>,
+    ) -> Self {
+        let providers: Vec<_> = providers.into_iter().map(|settings| Arc::new(Provider::new(settings))).collect();
+        let default_provider = providers.iter().find(|p| Some(&*p.name) == default_provider).cloned();
+        let price_version = Arc::from(catalog.version());
+        Self {
+            providers,
+            catalog,
+            aliases: aliases.into_iter().collect(),
+            default_provider,
+            price_version,
+            operator: None,
+            resolved: RwLock::new(HashMap::new()),
+        }
+    }
+
+    /// What an operator's alias stands for.
+    pub fn alias(&self, name: &str) -> Option<&str> {
+        self.aliases.get(name).map(String::as_str)
+    }
+
+    /// The configured providers.
+    pub fn providers(&self) -> &[Arc<Provider>] {
+        &self.providers
+    }
+
+    /// The routes a call may take: to the model `name`, or, where the dialect names none, to the
+    /// provider such calls go to.
+    ///
+    /// # Errors
+    /// No provider has the model; one has it but speaks another dialect; none is configured.
+    pub fn routes(&self, dialect: Dialect, name: &str) -> Result<Vec<Arc<Route>>, Refusal> {
+        if name.is_empty() {
+            return self.nameless(dialect);
+        }
+        let routes = self.resolve(name);
+        let fitting: Vec<_> = routes.iter().filter(|route| route.provider.serves(dialect)).cloned().collect();
+        match (fitting.is_empty(), routes.first()) {
+            (false, _) => Ok(fitting),
+            (true, None) => Err(not_found(name)),
+            (true, Some(route)) => {
+                let (provider, other) = (&route.provider.name, other_dialect(&route.provider));
+                let message = format!("This model is served by '{provider}', which cannot be called in this dialect here. {other}");
+                Err(Refusal::new(Code::InvalidValue, message).about("model"))
+            }
+        }
+    }
+
+    fn nameless(&self, dialect: Dialect) -> Result<Vec<Arc<Route>>, Refusal> {
+        let default = self.default_provider.iter();
+        let named = self.providers.iter().filter(|provider| &*provider.name == "openai");
+        let mut candidates = default.chain(named).chain(&self.providers).filter(|provider| provider.serves(dialect));
+        let Some(provider) = candidates.next() else {
+            return Err(Refusal::new(Code::NoProvider, "No provider is configured here that has this route."));
+        };
+        Ok(vec![Arc::new(Route { provider: Arc::clone(provider), model: Arc::from(""), priced: None })])
+    }
+
+    fn resolve(&self, name: &str) -> Arc<[Arc<Route>]> {
+        if let Some(routes) = self.resolved.read().get(name) {
+            return Arc::clone(routes);
+        }
+        let routes: Arc<[_]> = self.search(self.alias(name).unwrap_or(name)).into();
+        let mut resolved = self.resolved.write();
+        if !routes.is_empty() && resolved.len() < RESOLVED_MAX {
+            resolved.insert(name.to_owned(), Arc::clone(&routes));
+        }
+        routes
+    }
+
+    fn search(&self, name: &str) -> Vec<Arc<Route>> {
+        if let Some((provider, model)) = name.split_once('/')
+            && let Some(provider) = self.providers.iter().find(|p| *p.name == *provider)
+            && !model.is_empty()
+        {
+            return vec![self.route(provider, model)];
+        }
+        let listed = |provider: &&Arc<Provider>| self.catalog.model(&provider.catalogue, name).is_some();
+        let patterned = |provider: &&Arc<Provider>| provider.models.iter().any(|pattern| pattern.fits(name));
+        let own: Vec<_> = self.providers.iter().filter(patterned).collect();
+        let others = self.providers.iter().filter(listed).filter(|provider| !patterned(provider));
+        let mut routes: Vec<_> = own.into_iter().chain(others).map(|provider| self.route(provider, name)).collect();
+        if routes.is_empty() {
+            routes.extend(self.default_provider.as_ref().map(|provider| self.route(provider, name)));
+        }
+        routes
+    }
+
+    fn route(&self, provider: &Arc<Provider>, model: &str) -> Arc<Route> {
+        let priced = if provider.free {
+            Some(Arc::new(Model::free(&provider.name, model)))
+        } else {
+            self.catalog.model(&provider.catalogue, model).map(|model| Arc::new(model.clone()))
+        };
+        Arc::new(Route { provider: Arc::clone(provider), model: Arc::from(model), priced })
+    }
+
+    /// Every name that can be called, with where it leads: aliases first, then each provider's
+    /// models. A name that several providers have is listed bare once, then with the provider's.
+    pub fn listed(&self) -> Vec<(String, Arc<Route>)> {
+        let mut seen = std::collections::HashSet::new();
+        let mut listed = Vec::new();
+        let mut aliases: Vec<_> = self.aliases.keys().collect();
+        aliases.sort();
+        for alias in aliases {
+            if let Some(route) = self.resolve(alias).first() {
+                seen.insert(alias.clone());
+                listed.push((alias.clone(), Arc::clone(route)));
+            }
+        }
+        for provider in &self.providers {
+            for model in self.catalog.of_provider(&provider.catalogue) {
+                let bare = self.resolve(&model.name);
+                let leads_here = bare.first().is_some_and(|route| Arc::ptr_eq(&route.provider, provider));
+                let name = if leads_here && seen.insert(model.name.clone()) {
+                    model.name.clone()
+                } else {
+                    format!("{}/{}", provider.name, model.name)
+                };
+                listed.push((name, self.route(provider, &model.name)));
+            }
+        }
+        listed
+    }
+}
+
+fn not_found(name: &str) -> Refusal {
+    let name: String = name.chars().take(48).collect();
+    Refusal::new(
+        Code::ModelNotFound,
+        format!("The model '{name}' does not exist here or you do not have access to it. GET /v1/models lists what you may call."),
+    )
+    .about("model")
+}
+
+fn other_dialect(provider: &Provider) -> &'static str {
+    match provider.speaks {
+        Speaks::OpenAi => "Use the OpenAI routes, such as POST /v1/chat/completions.",
+        Speaks::Anthropic => "Use POST /v1/messages.",
+        Speaks::Demo => "Use POST /v1/chat/completions.",
+    }
+}

@@ -1,0 +1,297 @@
+//! Who can be asked for a model: the providers everybody knows, as data, and those the operator
+//! configured. How bytes reach them is `upstream`'s business; what their models cost, `prices`'.
+
+use domain::{Pattern, Secret};
+
+use crate::config::BadSetting;
+use crate::config::raw::{ProviderTable, Raw};
+
+/// The wire format a provider speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaks {
+    /// OpenAI's API, or something compatible with (part of) it.
+    OpenAi,
+    /// Anthropic's Messages API.
+    Anthropic,
+    /// Ours: no network, answers made on the spot.
+    Demo,
+}
+
+/// What is done with a stream whose client has gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnHangup {
+    /// The provider bills the rest all the same: read on, for its usage.
+    Drain,
+    /// The provider stops billing when the connection closes.
+    Cancel,
+}
+
+/// A provider's secret, under a name that may be shown.
+#[derive(Debug)]
+pub struct CredentialSettings {
+    pub name: String,
+    pub secret: Secret,
+}
+
+/// One provider, resolved.
+#[derive(Debug)]
+pub struct ProviderSettings {
+    pub name: String,
+    pub speaks: Speaks,
+    pub base_url: String,
+    pub credentials: Vec<CredentialSettings>,
+    pub models: Vec<Pattern>,
+    pub catalogue: String,
+    pub free: bool,
+    pub on_hangup: OnHangup,
+    pub stream_options: bool,
+    /// Where it was configured, for `weir config check`.
+    pub source: String,
+}
+
+/// What everybody knows about a provider.
+struct Known {
+    name: &'static str,
+    speaks: Speaks,
+    /// Variables with its secret, and with another base URL.
+    key_env: &'static str,
+    url_env: &'static str,
+    base_url: &'static str,
+    catalogue: &'static str,
+    models: &'static [&'static str],
+    on_hangup: OnHangup,
+}
+
+use OnHangup::{Cancel, Drain};
+
+/// Whether cancelling stops billing is OpenRouter's published experience
+/// (<https://openrouter.ai/docs/api-reference/streaming#stream-cancellation>).
+const KNOWN: &[Known] = &[
+    Known { name: "openai", speaks: Speaks::OpenAi, key_env: "OPENAI_API_KEY", url_env: "OPENAI_BASE_URL", base_url: "https://api.openai.com/v1", catalogue: "openai", models: &["gpt-*", "o1*", "o3*", "o4*", "chatgpt-*", "text-embedding-*", "dall-e-*", "tts-*", "whisper-*", "omni-moderation-*", "text-moderation-*", "sora-*", "codex-*", "computer-use-*", "davinci-*", "babbage-*"], on_hangup: Cancel },
+    Known { name: "anthropic", speaks: Speaks::Anthropic, key_env: "ANTHROPIC_API_KEY", url_env: "ANTHROPIC_BASE_URL", base_url: "https://api.anthropic.com", catalogue: "anthropic", models: &["claude-*"], on_hangup: Cancel },
+    Known { name: "gemini", speaks: Speaks::OpenAi, key_env: "GEMINI_API_KEY", url_env: "GEMINI_BASE_URL", base_url: "https://generativelanguage.googleapis.com/v1beta/openai", catalogue: "google", models: &["gemini-*", "gemma-*"], on_hangup: Drain },
+    Known { name: "deepseek", speaks: Speaks::OpenAi, key_env: "DEEPSEEK_API_KEY", url_env: "DEEPSEEK_BASE_URL", base_url: "https://api.deepseek.com/v1", catalogue: "deepseek", models: &["deepseek-*"], on_hangup: Cancel },
+    Known { name: "mistral", speaks: Speaks::OpenAi, key_env: "MISTRAL_API_KEY", url_env: "MISTRAL_BASE_URL", base_url: "https://api.mistral.ai/v1", catalogue: "mistral", models: &["mistral-*", "ministral-*", "codestral-*", "magistral-*", "pixtral-*", "devstral-*", "open-mistral-*", "open-mixtral-*"], on_hangup: Drain },
+    Known { name: "groq", speaks: Speaks::OpenAi, key_env: "GROQ_API_KEY", url_env: "GROQ_BASE_URL", base_url: "https://api.groq.com/openai/v1", catalogue: "groq", models: &[], on_hangup: Drain },
+    Known { name: "xai", speaks: Speaks::OpenAi, key_env: "XAI_API_KEY", url_env: "XAI_BASE_URL", base_url: "https://api.x.ai/v1", catalogue: "xai", models: &["grok-*"], on_hangup: Cancel },
+    Known { name: "openrouter", speaks: Speaks::OpenAi, key_env: "OPENROUTER_API_KEY", url_env: "OPENROUTER_BASE_URL", base_url: "https://openrouter.ai/api/v1", catalogue: "openrouter", models: &[], on_hangup: Drain },
+    Known { name: "together", speaks: Speaks::OpenAi, key_env: "TOGETHER_API_KEY", url_env: "TOGETHER_BASE_URL", base_url: "https://api.together.xyz/v1", catalogue: "together", models: &[], on_hangup: Cancel },
+    Known { name: "fireworks", speaks: Speaks::OpenAi, key_env: "FIREWORKS_API_KEY", url_env: "FIREWORKS_BASE_URL", base_url: "https://api.fireworks.ai/inference/v1", catalogue: "fireworks", models: &["accounts/fireworks/*"], on_hangup: Cancel },
+    Known { name: "ollama", speaks: Speaks::OpenAi, key_env: "", url_env: "OLLAMA_HOST", base_url: "http://127.0.0.1:11434", catalogue: "ollama", models: &[], on_hangup: Cancel },
+];
+
+/// The name of the built-in provider.
+pub const DEMO: &str = "demo";
+
+/// All providers that are configured, the environment's first, in the order of the table, then the
+/// file's own. `demo` asks for the built-in one; `None` means: only where there is no other.
+///
+/// # Errors
+/// A provider that cannot be used, named.
+pub fn configured(raw: &Raw, demo: Option<bool>) -> Result<Vec<ProviderSettings>, BadSetting> {
+    let mut providers = Vec::new();
+    for known in KNOWN {
+        let table = raw.providers.get(known.name);
+        if let Some(provider) = from_known(raw, known, table)? {
+            providers.push(provider);
+        }
+    }
+    for (name, table) in &raw.providers {
+        if KNOWN.iter().all(|known| known.name != name) {
+            providers.push(from_table(raw, name, table)?);
+        }
+    }
+    if demo.unwrap_or(providers.is_empty()) {
+        providers.push(ProviderSettings {
+            name: DEMO.to_owned(),
+            speaks: Speaks::Demo,
+            base_url: String::new(),
+            credentials: Vec::new(),
+            models: vec![],
+            catalogue: DEMO.to_owned(),
+            free: false,
+            on_hangup: OnHangup::Cancel,
+            stream_options: true,
+            source: "built in".to_owned(),
+        });
+    }
+    Ok(providers)
+}
+
+fn from_known(raw: &Raw, known: &Known, table: Option<&ProviderTable>) -> Result<Option<ProviderSettings>, BadSetting> {
+    let secrets = raw.env(known.key_env);
+    let is_ollama = known.key_env.is_empty();
+    let host = is_ollama.then(|| raw.env(known.url_env)).flatten();
+    let (credentials, source) = match (table, secrets, host) {
+        (Some(table), ..) if has_secrets(table) || is_ollama => {
+            (table_credentials(raw, known.name, table)?, file_source(raw))
+        }
+        (_, Some(secrets), _) => {
+            let secrets = secrets.split(',').map(str::trim).filter(|secret| !secret.is_empty());
+            let secrets = secrets.map(|secret| Secret::new(secret.to_owned()));
+            (number_credentials(known.name, secrets.collect()), format!("environment {}", known.key_env))
+        }
+        (_, None, Some(_)) => (Vec::new(), format!("environment {}", known.url_env)),
+        (Some(_), None, None) => {
+            return Err(BadSetting(format!(
+                "Provider '{0}' is in the settings file without a secret. Give it api_key = \"${{{1}}}\" and set {1}.",
+                known.name, known.key_env
+            )));
+        }
+        (None, None, None) => return Ok(None),
+    };
+    let table = table.cloned().unwrap_or_default();
+    // What the environment says goes before what the file says, as for every setting.
+    let base_url = raw.env(known.url_env).or(table.base_url.as_deref()).unwrap_or(known.base_url);
+    let base_url = if is_ollama { ollama_url(base_url) } else { base_url.to_owned() };
+    let models = if table.models.is_empty() {
+        known.models.iter().filter_map(|text| Pattern::new(text)).collect()
+    } else {
+        patterns(known.name, &table.models)?
+    };
+    Ok(Some(ProviderSettings {
+        name: known.name.to_owned(),
+        speaks: speaks(known.name, table.kind.as_deref(), known.speaks)?,
+        base_url: checked_url(known.name, &base_url)?,
+        credentials,
+        models,
+        catalogue: table.catalogue.unwrap_or_else(|| known.catalogue.to_owned()),
+        free: table.free.unwrap_or(false),
+        on_hangup: on_hangup(known.name, table.on_hangup.as_deref(), known.on_hangup)?,
+        stream_options: table.stream_options.unwrap_or(true),
+        source,
+    }))
+}
+
+fn from_table(raw: &Raw, name: &str, table: &ProviderTable) -> Result<ProviderSettings, BadSetting> {
+    let sane = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
+    if name.is_empty() || name.len() > 64 || !sane || name == DEMO {
+        return Err(BadSetting(format!(
+            "Provider name '{name}' cannot be used: lower-case letters, digits, '-' and '_' make a name, and 'demo' is taken."
+        )));
+    }
+    let speaks = speaks(name, table.kind.as_deref(), Speaks::OpenAi)?;
+    let Some(base_url) = &table.base_url else {
+        return Err(BadSetting(format!("Provider '{name}' has no base_url, and is none that Weir knows.")));
+    };
+    Ok(ProviderSettings {
+        name: name.to_owned(),
+        speaks,
+        base_url: checked_url(name, base_url)?,
+        credentials: table_credentials(raw, name, table)?,
+        models: patterns(name, &table.models)?,
+        catalogue: table.catalogue.clone().unwrap_or_else(|| name.to_owned()),
+        free: table.free.unwrap_or(false),
+        on_hangup: on_hangup(name, table.on_hangup.as_deref(), OnHangup::Drain)?,
+        stream_options: table.stream_options.unwrap_or(true),
+        source: file_source(raw),
+    })
+}
+
+fn has_secrets(table: &ProviderTable) -> bool {
+    table.api_key.is_some() || !table.api_keys.is_empty()
+}
+
+fn table_credentials(raw: &Raw, name: &str, table: &ProviderTable) -> Result<Vec<CredentialSettings>, BadSetting> {
+    let what = format!("The secret of provider '{name}'");
+    let texts = table.api_key.iter().chain(&table.api_keys);
+    let secrets = texts.map(|text| raw.secret(text, &what)).collect::<Result<Vec<_>, _>>()?;
+    if secrets.iter().any(|secret| secret.expose().is_empty()) {
+        return Err(BadSetting(format!("{what} is empty.")));
+    }
+    Ok(number_credentials(name, secrets))
+}
+
+fn number_credentials(provider: &str, secrets: Vec<Secret>) -> Vec<CredentialSettings> {
+    let numbered = secrets.into_iter().enumerate();
+    numbered.map(|(at, secret)| CredentialSettings { name: format!("{provider}#{}", at + 1), secret }).collect()
+}
+
+fn file_source(raw: &Raw) -> String {
+    raw.file.as_ref().map_or_else(|| "file".to_owned(), |path| format!("file {}", path.display()))
+}
+
+fn patterns(name: &str, texts: &[String]) -> Result<Vec<Pattern>, BadSetting> {
+    texts
+        .iter()
+        .map(|text| {
+            Pattern::new(text).ok_or_else(|| {
+                BadSetting(format!("Provider '{name}' has a model pattern that cannot be used: '{text}'."))
+            })
+        })
+        .collect()
+}
+
+fn speaks(name: &str, text: Option<&str>, default: Speaks) -> Result<Speaks, BadSetting> {
+    match text {
+        None => Ok(default),
+        Some("openai") => Ok(Speaks::OpenAi),
+        Some("anthropic") => Ok(Speaks::Anthropic),
+        Some(other) => Err(BadSetting(format!(
+            "Provider '{name}' has kind '{other}'; it must be 'openai' or 'anthropic'."
+        ))),
+    }
+}
+
+fn on_hangup(name: &str, text: Option<&str>, default: OnHangup) -> Result<OnHangup, BadSetting> {
+    match text {
+        None => Ok(default),
+        Some("drain") => Ok(OnHangup::Drain),
+        Some("cancel") => Ok(OnHangup::Cancel),
+        Some(other) => Err(BadSetting(format!(
+            "Provider '{name}' has on_hangup '{other}'; it must be 'drain' or 'cancel'."
+        ))),
+    }
+}
+
+fn checked_url(name: &str, url: &str) -> Result<String, BadSetting> {
+    let wrong = |why: &str| {
+        Err(BadSetting(format!("Provider '{name}' has a base_url that {why}: it must look like https://host/v1.")))
+    };
+    let Ok(parsed) = url.parse::<http::Uri>() else { return wrong("is no URL") };
+    if !matches!(parsed.scheme_str(), Some("http" | "https")) {
+        return wrong("is neither http nor https");
+    }
+    match parsed.authority() {
+        Some(authority) if authority.as_str().contains('@') => wrong("carries a user name"),
+        Some(_) if parsed.query().is_some() => wrong("carries a query"),
+        Some(_) => Ok(url.trim_end_matches('/').to_owned()),
+        None => wrong("names no host"),
+    }
+}
+
+/// `OLLAMA_HOST` as Ollama reads it: a scheme and a port may be missing, and an address to listen on
+/// everywhere is reached on this machine.
+fn ollama_url(host: &str) -> String {
+    let (scheme, rest) = host.split_once("://").unwrap_or(("http", host));
+    let rest = rest.trim_end_matches('/').trim_end_matches("/v1");
+    let rest = rest.replace("0.0.0.0", "127.0.0.1");
+    let has_port = rest.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let port = if has_port { "" } else { ":11434" };
+    format!("{scheme}://{rest}{port}/v1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ollama_hosts_are_read_as_ollama_reads_them() {
+        for (host, url) in [
+            ("http://127.0.0.1:11434", "http://127.0.0.1:11434/v1"),
+            ("0.0.0.0", "http://127.0.0.1:11434/v1"),
+            ("gpu.lan:9999", "http://gpu.lan:9999/v1"),
+            ("https://gpu.lan/", "https://gpu.lan:11434/v1"),
+        ] {
+            assert_eq!(ollama_url(host), url);
+        }
+    }
+
+    #[test]
+    fn urls_that_could_send_a_secret_elsewhere_are_refused() {
+        for url in ["", "ftp://x/v1", "https://user@host/v1", "https://host/v1?x=1", "host/v1", "/v1"] {
+            assert!(checked_url("p", url).is_err(), "{url}");
+        }
+        assert_eq!(checked_url("p", "https://host/v1/").unwrap(), "https://host/v1");
+    }
+}

@@ -1,0 +1,217 @@
+//! A hold with someone answerable for closing it. However a call ends, its reservation is closed
+//! exactly once, with what is known by then, and one ledger row says so. What is known is read by
+//! `wire`; what it costs is computed by `domain`.
+
+use std::sync::Arc;
+
+use domain::key::Key;
+use domain::{Class, Ending, Evidence, Hold, HoldId, KeyId, Money, RequestId, Row, Timestamp, Usage, pricing};
+
+use crate::gate::Gate;
+use crate::models::Route;
+use crate::surface::call::Call;
+use crate::wire::{self, Observed};
+
+/// What a call's ledger row says, as far as it is known before a provider is called.
+#[derive(Debug)]
+pub struct Facts {
+    attempt: HoldId,
+    request: RequestId,
+    key: KeyId,
+    route: &'static str,
+    asked: String,
+    stream: bool,
+    body_bytes: u64,
+    characters: u64,
+    began_at: Timestamp,
+    began_micros: u64,
+}
+
+impl Facts {
+    pub fn new(attempt: HoldId, call: &Call, key: &Key, route: &'static str, request: &wire::Request, now: Timestamp) -> Self {
+        Self {
+            attempt,
+            request: call.id,
+            key: key.id,
+            route: route.trim_start_matches('/'),
+            asked: request.ask.model.clone(),
+            stream: request.ask.stream,
+            body_bytes: request.ask.body_bytes,
+            characters: request.characters,
+            began_at: now,
+            began_micros: call.began_micros,
+        }
+    }
+}
+
+/// A hold, the routes it was made for, and how far the call has come.
+#[must_use = "a reservation that is dropped is closed as abandoned"]
+pub struct Reservation {
+    gate: Arc<Gate>,
+    facts: Facts,
+    routes: Vec<Arc<Route>>,
+    hold: Option<Hold>,
+    sent: Option<Sent>,
+}
+
+/// What is known once a provider was called.
+struct Sent {
+    credential: Arc<str>,
+    at_micros: u64,
+    status: u16,
+    first_byte_micros: Option<u64>,
+}
+
+/// What a call was closed with.
+#[derive(Clone, Copy, Debug)]
+pub struct Closed {
+    /// What it cost; `None` where the model has no price.
+    pub cost: Option<Money>,
+}
+
+impl Reservation {
+    pub fn new(gate: Arc<Gate>, facts: Facts, routes: Vec<Arc<Route>>, hold: Hold) -> Self {
+        Self { gate, facts, routes, hold: Some(hold), sent: None }
+    }
+
+    /// The route that is taken.
+    pub fn route(&self) -> &Arc<Route> {
+        &self.routes[0]
+    }
+
+    pub fn gate(&self) -> &Arc<Gate> {
+        &self.gate
+    }
+
+    /// The client's request.
+    pub fn request(&self) -> RequestId {
+        self.facts.request
+    }
+
+    /// Whether money is held.
+    pub fn holds_money(&self) -> bool {
+        self.hold.as_ref().is_some_and(|hold| hold.amount() > Money::ZERO)
+    }
+
+    /// A provider is called with this credential now.
+    pub fn sending(&mut self, credential: &Arc<str>) {
+        let at_micros = self.gate.clock.monotonic_micros();
+        self.sent = Some(Sent { credential: Arc::clone(credential), at_micros, status: 0, first_byte_micros: None });
+    }
+
+    /// The provider's answer has begun.
+    pub fn answered(&mut self, status: u16) {
+        let now = self.gate.clock.monotonic_micros();
+        if let Some(sent) = &mut self.sent {
+            sent.status = status;
+            sent.first_byte_micros = Some(now.saturating_sub(self.facts.began_micros));
+        }
+    }
+
+    /// What was thought sent never left: nothing is owed for it.
+    pub fn unsent(&mut self) {
+        self.sent = None;
+    }
+
+    /// The call never reached a provider: nothing is owed, and there is no row.
+    pub fn release(mut self) {
+        if let Some(hold) = self.hold.take() {
+            self.gate.store.release(hold);
+        }
+    }
+
+    /// The call is over.
+    pub fn close(mut self, observed: &Observed, ending: Ending) -> Closed {
+        self.end(observed, ending)
+    }
+
+    /// The same for who cannot give the reservation away; what comes after it changes nothing.
+    pub fn end(&mut self, observed: &Observed, ending: Ending) -> Closed {
+        let (Some(hold), Some(sent)) = (self.hold.take(), self.sent.take()) else {
+            return Closed { cost: Some(Money::ZERO) };
+        };
+        let answered_well = (200..300).contains(&sent.status);
+        let never_answered = sent.status == 0 && ending != Ending::ProviderError;
+        let owed = answered_well || never_answered;
+        let (usage, evidence) = self.used(observed, ending, owed);
+        let route = &self.routes[0];
+        let (mut cost, rates) = price(route, &usage, observed.service_tier.as_deref(), self.facts.began_at);
+        // Without the provider's word, a call under a money limit is charged what was held for it.
+        if evidence == Evidence::Estimated && hold.amount() > Money::ZERO {
+            cost = Some(hold.amount());
+        }
+        self.gate.store.settle(hold, cost.unwrap_or(Money::ZERO));
+        let now = self.gate.clock.monotonic_micros();
+        let row = Row {
+            attempt: self.facts.attempt,
+            request: self.facts.request,
+            key: self.facts.key,
+            route: Arc::from(self.facts.route),
+            model_asked: if *self.facts.asked == *route.model {
+                Arc::clone(&route.model)
+            } else {
+                Arc::from(self.facts.asked.as_str())
+            },
+            model_used: Arc::clone(&route.model),
+            provider: Arc::clone(&route.provider.name),
+            credential: sent.credential,
+            usage,
+            evidence,
+            cost,
+            price_version: Arc::clone(&self.gate.models.price_version),
+            rates,
+            stream: self.facts.stream,
+            status: sent.status,
+            ending,
+            began_at: self.facts.began_at,
+            ours_micros: sent.at_micros.saturating_sub(self.facts.began_micros),
+            first_byte_micros: sent.first_byte_micros,
+            total_micros: now.saturating_sub(self.facts.began_micros),
+        };
+        if let Err(fault) = self.gate.store.record(row) {
+            tracing::error!(request = %self.facts.request, %fault, "a ledger row could not be written");
+        }
+        Closed { cost }
+    }
+
+    /// What was used, by the best evidence there is.
+    fn used(&self, observed: &Observed, ending: Ending, owed: bool) -> (Usage, Evidence) {
+        if let Some(usage) = observed.usage {
+            return (usage, Evidence::Reported);
+        }
+        if !owed {
+            return (Usage::NONE, Evidence::Reported);
+        }
+        if self.facts.characters > 0 {
+            return (Usage::NONE.with(Class::Characters, self.facts.characters), Evidence::Counted);
+        }
+        // English has about four bytes to a token; both counts are rounded up.
+        let counted = Usage::NONE
+            .with(Class::Input, self.facts.body_bytes.div_ceil(4))
+            .with(Class::Output, observed.output_bytes.div_ceil(4));
+        let whole = ending == Ending::Complete && observed.ended;
+        (counted, if whole { Evidence::Counted } else { Evidence::Estimated })
+    }
+}
+
+/// The cost of `usage` on `route`, and the rates it was computed with.
+fn price(route: &Route, usage: &Usage, tier: Option<&str>, at: Timestamp) -> (Option<Money>, Vec<(Class, domain::Price)>) {
+    if *usage == Usage::NONE {
+        return (Some(Money::ZERO), Vec::new());
+    }
+    let Some(rates) = route.priced.as_ref().and_then(|model| model.prices.at(at, usage.input_tokens(), tier)) else {
+        return (None, Vec::new());
+    };
+    let used = usage.used().filter_map(|(class, _)| Some((class, rates.rate(class)?))).collect();
+    (pricing::cost(rates, usage).ok(), used)
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if self.sent.is_some() {
+            self.end(&Observed::default(), Ending::Stopped);
+        } else if let Some(hold) = self.hold.take() {
+            self.gate.store.release(hold);
+        }
+    }
+}

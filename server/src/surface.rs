@@ -1,0 +1,326 @@
+//! Every URL Weir answers, on this page. A row says the path, the methods, who may call, and what
+//! serves it; nothing is answered that has no row. Rows translate and hand over: what may be done
+//! is decided in `gate` (calls to models) and `admin` (everything else).
+
+pub mod call;
+pub mod fields;
+pub mod inference;
+pub mod keys;
+pub mod mark;
+pub mod operations;
+pub mod reply;
+pub mod usage;
+
+use std::sync::LazyLock;
+
+use domain::command::Actor;
+use futures_util::future::BoxFuture;
+use http::Method;
+
+use crate::admin::Desk;
+use crate::failure::{Envelope, Failure};
+use crate::surface::call::{Answer, Call};
+use crate::wire::Dialect;
+
+/// Who may call a route. Checked before anything of the route runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// Anybody: nothing of value is told.
+    Open,
+    /// A live regular key.
+    Caller,
+    /// Any live key, about itself.
+    Holder,
+    /// A live management key, or the master key.
+    Manager,
+    /// The master key.
+    Master,
+}
+
+/// How a route to a provider is metered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Metering {
+    /// The answer tells what was used.
+    Usage,
+    /// Providers ask nothing for it.
+    Free,
+    /// It may cost something that no answer tells: refused to a key with a money limit, and to one
+    /// with rules about models, which such a route does not show.
+    Unmetered,
+}
+
+/// A route to a provider.
+#[derive(Clone, Copy, Debug)]
+pub struct Relay {
+    pub dialect: Dialect,
+    pub metering: Metering,
+}
+
+/// An administrative handler: runs at the admin desk, off the data plane.
+pub type Handler = for<'a> fn(&'a Desk, Actor, Call) -> BoxFuture<'a, Result<Answer, Failure>>;
+
+/// What serves a route.
+#[derive(Clone, Copy)]
+pub enum Serve {
+    /// Passed to a provider through the gate.
+    Relay(Relay),
+    /// The models the calling key may use.
+    Models,
+    /// One of them.
+    Model,
+    /// Ours.
+    Desk(Handler),
+}
+
+/// One row: a path and what its methods do.
+pub struct Endpoint {
+    /// Below `/v1` and `/api/v1` for inference; from the root otherwise.
+    pub path: &'static str,
+    pub methods: &'static [Method],
+    pub guard: Guard,
+    pub serve: Serve,
+}
+
+use Dialect as D;
+use Metering::{Free, Unmetered, Usage};
+
+const GET: &[Method] = &[Method::GET];
+const POST: &[Method] = &[Method::POST];
+const DELETE: &[Method] = &[Method::DELETE];
+const GET_POST: &[Method] = &[Method::GET, Method::POST];
+const GET_DELETE: &[Method] = &[Method::GET, Method::DELETE];
+const GET_POST_DELETE: &[Method] = &[Method::GET, Method::POST, Method::DELETE];
+
+const fn relay(path: &'static str, methods: &'static [Method], dialect: Dialect, metering: Metering) -> Endpoint {
+    Endpoint { path, methods, guard: Guard::Caller, serve: Serve::Relay(Relay { dialect, metering }) }
+}
+
+const fn ours(path: &'static str, methods: &'static [Method], guard: Guard, handler: Handler) -> Endpoint {
+    Endpoint { path, methods, guard, serve: Serve::Desk(handler) }
+}
+
+/// Answered under `/v1` and identically under `/api/v1`. Sources: OpenAI's and Anthropic's published
+/// API references; a route of theirs that is missing here is refused.
+pub static INFERENCE: &[Endpoint] = &[
+    Endpoint { path: "/models", methods: GET, guard: Guard::Caller, serve: Serve::Models },
+    Endpoint { path: "/models/{*model}", methods: GET, guard: Guard::Caller, serve: Serve::Model },
+    // OpenAI: priced by what the answer reports.
+    relay("/chat/completions", POST, D::Chat, Usage),
+    relay("/completions", POST, D::Completions, Usage),
+    relay("/embeddings", POST, D::Embeddings, Usage),
+    relay("/responses", POST, D::Responses, Usage),
+    relay("/images/generations", POST, D::Images, Usage),
+    relay("/images/edits", POST, D::ImageEdits, Usage),
+    relay("/images/variations", POST, D::ImageEdits, Usage),
+    relay("/audio/speech", POST, D::Speech, Usage),
+    relay("/audio/transcriptions", POST, D::Transcriptions, Usage),
+    relay("/audio/translations", POST, D::Transcriptions, Usage),
+    // Anthropic.
+    relay("/messages", POST, D::Messages, Usage),
+    relay("/messages/count_tokens", POST, D::CountTokens, Free),
+    // OpenAI: free of charge, or looking at what was paid for already.
+    relay("/moderations", POST, D::Moderations, Free),
+    relay("/responses/input_tokens", POST, D::Json, Free),
+    relay("/responses/{id}", GET_DELETE, D::Json, Free),
+    relay("/responses/{id}/cancel", POST, D::Json, Free),
+    relay("/responses/{id}/input_items", GET, D::Json, Free),
+    relay("/chat/completions/{id}", GET_POST_DELETE, D::Json, Free),
+    relay("/chat/completions/{id}/messages", GET, D::Json, Free),
+    relay("/files", GET_POST, D::Raw, Free),
+    relay("/files/{id}", GET_DELETE, D::Json, Free),
+    relay("/files/{id}/content", GET, D::Json, Free),
+    relay("/batches/{id}", GET, D::Json, Free),
+    relay("/batches/{id}/cancel", POST, D::Json, Free),
+    relay("/conversations", POST, D::Json, Free),
+    relay("/conversations/{id}", GET_POST_DELETE, D::Json, Free),
+    relay("/conversations/{id}/items", GET_POST, D::Json, Free),
+    relay("/conversations/{id}/items/{item}", GET_DELETE, D::Json, Free),
+    // OpenAI: costs something that no answer tells.
+    relay("/batches", GET_POST, D::Json, Unmetered),
+    relay("/responses/compact", POST, D::Json, Unmetered),
+    relay("/uploads", POST, D::Json, Unmetered),
+    relay("/uploads/{id}/parts", POST, D::Raw, Unmetered),
+    relay("/uploads/{id}/complete", POST, D::Json, Unmetered),
+    relay("/uploads/{id}/cancel", POST, D::Json, Unmetered),
+    relay("/assistants", GET_POST, D::Json, Unmetered),
+    relay("/assistants/{id}", GET_POST_DELETE, D::Json, Unmetered),
+    relay("/threads", POST, D::Json, Unmetered),
+    relay("/threads/runs", POST, D::Json, Unmetered),
+    relay("/threads/{id}", GET_POST_DELETE, D::Json, Unmetered),
+    relay("/threads/{id}/messages", GET_POST, D::Json, Unmetered),
+    relay("/threads/{id}/messages/{message}", GET_POST_DELETE, D::Json, Unmetered),
+    relay("/threads/{id}/runs", GET_POST, D::Json, Unmetered),
+    relay("/threads/{id}/runs/{run}", GET_POST, D::Json, Unmetered),
+    relay("/threads/{id}/runs/{run}/cancel", POST, D::Json, Unmetered),
+    relay("/threads/{id}/runs/{run}/submit_tool_outputs", POST, D::Json, Unmetered),
+    relay("/threads/{id}/runs/{run}/steps", GET, D::Json, Unmetered),
+    relay("/threads/{id}/runs/{run}/steps/{step}", GET, D::Json, Unmetered),
+    relay("/vector_stores", GET_POST, D::Json, Unmetered),
+    relay("/vector_stores/{id}", GET_POST_DELETE, D::Json, Unmetered),
+    relay("/vector_stores/{id}/search", POST, D::Json, Unmetered),
+    relay("/vector_stores/{id}/files", GET_POST, D::Json, Unmetered),
+    relay("/vector_stores/{id}/files/{file}", GET_POST_DELETE, D::Json, Unmetered),
+    relay("/vector_stores/{id}/files/{file}/content", GET, D::Json, Unmetered),
+    relay("/vector_stores/{id}/file_batches", POST, D::Json, Unmetered),
+    relay("/vector_stores/{id}/file_batches/{batch}", GET, D::Json, Unmetered),
+    relay("/vector_stores/{id}/file_batches/{batch}/cancel", POST, D::Json, Unmetered),
+    relay("/vector_stores/{id}/file_batches/{batch}/files", GET, D::Json, Unmetered),
+    relay("/fine_tuning/jobs", GET_POST, D::Json, Unmetered),
+    relay("/fine_tuning/jobs/{id}", GET, D::Json, Unmetered),
+    relay("/fine_tuning/jobs/{id}/cancel", POST, D::Json, Unmetered),
+    relay("/fine_tuning/jobs/{id}/pause", POST, D::Json, Unmetered),
+    relay("/fine_tuning/jobs/{id}/resume", POST, D::Json, Unmetered),
+    relay("/fine_tuning/jobs/{id}/events", GET, D::Json, Unmetered),
+    relay("/fine_tuning/jobs/{id}/checkpoints", GET, D::Json, Unmetered),
+    relay("/fine_tuning/alpha/graders/run", POST, D::Json, Unmetered),
+    relay("/fine_tuning/alpha/graders/validate", POST, D::Json, Unmetered),
+    relay("/evals", GET_POST, D::Json, Unmetered),
+    relay("/evals/{id}", GET_POST_DELETE, D::Json, Unmetered),
+    relay("/evals/{id}/runs", GET_POST, D::Json, Unmetered),
+    relay("/evals/{id}/runs/{run}", GET_POST_DELETE, D::Json, Unmetered),
+    relay("/evals/{id}/runs/{run}/output_items", GET, D::Json, Unmetered),
+    relay("/evals/{id}/runs/{run}/output_items/{item}", GET, D::Json, Unmetered),
+    relay("/containers", GET_POST, D::Json, Unmetered),
+    relay("/containers/{id}", GET_DELETE, D::Json, Unmetered),
+    relay("/containers/{id}/files", GET_POST, D::Raw, Unmetered),
+    relay("/containers/{id}/files/{file}", GET_DELETE, D::Json, Unmetered),
+    relay("/containers/{id}/files/{file}/content", GET, D::Json, Unmetered),
+    relay("/videos", GET_POST, D::Raw, Unmetered),
+    relay("/videos/{id}", GET_DELETE, D::Json, Unmetered),
+    relay("/videos/{id}/content", GET, D::Json, Unmetered),
+    relay("/videos/{id}/remix", POST, D::Json, Unmetered),
+    relay("/realtime/sessions", POST, D::Json, Unmetered),
+    relay("/realtime/client_secrets", POST, D::Json, Unmetered),
+    relay("/realtime/transcription_sessions", POST, D::Json, Unmetered),
+    relay("/audio/voices", POST, D::Raw, Unmetered),
+    // Anthropic: batches of messages.
+    relay("/messages/batches", GET_POST, D::Json, Unmetered),
+    relay("/messages/batches/{id}", GET_DELETE, D::Json, Unmetered),
+    relay("/messages/batches/{id}/cancel", POST, D::Json, Unmetered),
+    relay("/messages/batches/{id}/results", GET, D::Json, Unmetered),
+    // Off unless the operator switches it on, and then for the master key only.
+    Endpoint {
+        path: "/organization/{*rest}",
+        methods: GET_POST_DELETE,
+        guard: Guard::Master,
+        serve: Serve::Relay(Relay { dialect: D::Json, metering: Free }),
+    },
+];
+
+/// Answered under exactly these paths.
+pub static OURS: &[Endpoint] = &[
+    ours("/api/v1/keys", GET, Guard::Manager, keys::list),
+    ours("/api/v1/keys", POST, Guard::Manager, keys::create),
+    ours("/api/v1/keys/{id}", GET, Guard::Manager, keys::show),
+    ours("/api/v1/keys/{id}", &[Method::PATCH], Guard::Manager, keys::update),
+    ours("/api/v1/keys/{id}", DELETE, Guard::Manager, keys::revoke),
+    ours("/api/v1/key", GET, Guard::Holder, keys::own),
+    ours("/api/v1/usage", GET, Guard::Manager, usage::sums),
+    ours("/api/v1/usage/calls", GET, Guard::Manager, usage::calls),
+    ours("/healthz", GET, Guard::Open, operations::alive),
+    ours("/readyz", GET, Guard::Open, operations::ready),
+];
+
+/// What a path matched.
+pub struct Matched {
+    /// The rows of the path, one for each set of methods.
+    rows: &'static [&'static Endpoint],
+    /// The id in the path, where it has one, as the client wrote it.
+    pub parameter: Option<String>,
+}
+
+impl Matched {
+    /// The row for `method`.
+    ///
+    /// # Errors
+    /// The methods the path does have.
+    pub fn row(&self, method: &Method) -> Result<&'static Endpoint, String> {
+        match self.rows.iter().find(|row| row.methods.contains(method)) {
+            Some(row) => Ok(row),
+            None => {
+                let methods: Vec<_> = self.rows.iter().flat_map(|row| row.methods).map(Method::as_str).collect();
+                Err(methods.join(", "))
+            }
+        }
+    }
+}
+
+struct Map {
+    inference: matchit::Router<&'static [&'static Endpoint]>,
+    ours: matchit::Router<&'static [&'static Endpoint]>,
+}
+
+static MAP: LazyLock<Map> = LazyLock::new(|| Map { inference: by_path(INFERENCE), ours: by_path(OURS) });
+
+fn by_path(rows: &'static [Endpoint]) -> matchit::Router<&'static [&'static Endpoint]> {
+    let mut router = matchit::Router::new();
+    let mut paths: Vec<&str> = rows.iter().map(|row| row.path).collect();
+    paths.dedup();
+    for path in paths {
+        let same: Vec<&'static Endpoint> = rows.iter().filter(|row| row.path == path).collect();
+        router.insert(path, &*same.leak()).expect("the table has no two paths that match the same");
+    }
+    router
+}
+
+/// Finds the rows of a path, taken literally: nothing is decoded, folded or corrected, so that a
+/// path and its guard can never be understood in two ways.
+pub fn find(path: &str) -> Option<Matched> {
+    let inference = path.strip_prefix("/api").unwrap_or(path).strip_prefix("/v1");
+    let (router, path) = match inference {
+        Some(rest) if MAP.ours.at(path).is_err() => (&MAP.inference, rest),
+        _ => (&MAP.ours, path),
+    };
+    let found = router.at(path).ok()?;
+    let parameters: Vec<_> = found.params.iter().map(|(_, value)| value).collect();
+    let sane = |value: &&str| {
+        !value.is_empty()
+            && value.len() <= 256
+            && value.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
+            && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:/@".contains(&b))
+    };
+    if !parameters.iter().all(sane) {
+        return None;
+    }
+    Some(Matched { rows: found.value, parameter: parameters.first().map(|&value| value.to_owned()) })
+}
+
+/// The envelope errors of a path are written in.
+pub fn envelope(path: &str) -> Envelope {
+    let rest = path.strip_prefix("/api").unwrap_or(path);
+    match rest.strip_prefix("/v1/messages") {
+        Some(after) if after.is_empty() || after.starts_with('/') => Envelope::Anthropic,
+        _ => Envelope::OpenAi,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_prefixes_lead_to_the_same_rows_and_nothing_else_does() {
+        for path in ["/v1/chat/completions", "/api/v1/chat/completions", "/v1/models/openai/gpt-4o", "/api/v1/keys", "/healthz"] {
+            assert!(find(path).is_some(), "{path}");
+        }
+        for path in [
+            "/chat/completions", "/v1/keys", "/V1/chat/completions", "/v1//chat/completions", "/v1/chat/completions/",
+            "/v1/chat/./completions", "/api/api/v1/chat/completions", "/v1/files/..", "/v1/files/%2e%2e", "/v1/models/..",
+            "/v1/files/a%2fb", "/api/v1/keys/", "/v1", "/", "", "*",
+        ] {
+            assert!(find(path).is_none(), "{path}");
+        }
+    }
+
+    #[test]
+    fn anthropic_errors_are_for_anthropic_paths() {
+        for (path, expected) in [
+            ("/v1/messages", Envelope::Anthropic),
+            ("/api/v1/messages/count_tokens", Envelope::Anthropic),
+            ("/v1/messagesx", Envelope::OpenAi),
+            ("/v1/chat/completions", Envelope::OpenAi),
+        ] {
+            assert_eq!(envelope(path), expected, "{path}");
+        }
+    }
+}

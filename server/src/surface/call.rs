@@ -1,0 +1,292 @@
+//! A request as it came in, and the bodies answers can have. What is in a body is for `wire` to say.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use domain::refusal::{Code, Refusal};
+use domain::{RequestId, Secret, Timestamp};
+use http::{HeaderMap, HeaderValue, Method, Response, header, request};
+use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+
+use crate::failure::Failure;
+use crate::meter::Meter;
+
+/// A request, its route found.
+pub struct Call {
+    pub id: RequestId,
+    /// When its head had arrived: every decision about it is about this instant.
+    pub at: Timestamp,
+    pub head: request::Parts,
+    /// The id in the path, where the route has one.
+    pub parameter: Option<String>,
+    /// The same instant in the clock's monotonic microseconds, to measure from.
+    pub began_micros: u64,
+    body: Incoming,
+}
+
+/// What goes back.
+pub type Answer = Response<OutBody>;
+
+impl Call {
+    pub fn new(id: RequestId, at: Timestamp, began_micros: u64, request: http::Request<Incoming>, parameter: Option<String>) -> Self {
+        let (head, body) = request.into_parts();
+        Self { id, at, head, parameter, began_micros, body }
+    }
+
+    /// What the client says its body is.
+    pub fn content_type(&self) -> Option<&str> {
+        self.head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok())
+    }
+
+    /// The method.
+    pub fn method(&self) -> &Method {
+        &self.head.method
+    }
+
+    /// The secret the client sent, wherever clients send it; `None` where it sent none.
+    ///
+    /// # Errors
+    /// Two different secrets, or something that is no secret.
+    pub fn secret(&self) -> Result<Option<Secret>, Refusal> {
+        secret_of(&self.head.headers)
+    }
+
+    /// The whole body, at most `bytes_max` bytes, undone of its encoding.
+    ///
+    /// # Errors
+    /// It is too large, stalls, breaks off, or is encoded in a way nobody here can undo.
+    pub async fn body(&mut self, bytes_max: usize, stall: Duration) -> Result<Bytes, Failure> {
+        let encoding = self.head.headers.get(header::CONTENT_ENCODING).cloned();
+        let declared = self.body.size_hint().lower();
+        if usize::try_from(declared).map_or(true, |declared| declared > bytes_max) {
+            return Err(too_large(bytes_max).into());
+        }
+        let body = collect(&mut self.body, bytes_max, stall).await?;
+        match encoding.as_ref().map(HeaderValue::as_bytes) {
+            None | Some(b"" | b"identity") => Ok(body),
+            Some(b"gzip" | b"x-gzip") => gunzip(&body, bytes_max),
+            Some(_) => Err(Refusal::new(
+                Code::UnsupportedEncoding,
+                "The body's Content-Encoding is not supported: send it plain or as gzip.",
+            )
+            .into()),
+        }
+    }
+}
+
+async fn collect(body: &mut Incoming, bytes_max: usize, stall: Duration) -> Result<Bytes, Failure> {
+    let mut whole = Collected::Nothing;
+    loop {
+        let frame = match tokio::time::timeout(stall, body.frame()).await {
+            Ok(Some(Ok(frame))) => frame,
+            Ok(None) => return Ok(whole.into_bytes()),
+            Ok(Some(Err(error))) => {
+                let timed_out = error.is_timeout();
+                let code = if timed_out { Code::RequestTimeout } else { Code::InvalidValue };
+                return Err(Refusal::new(code, "The body broke off before its end.").into());
+            }
+            Err(_) => {
+                return Err(Refusal::new(Code::RequestTimeout, "The body did not arrive in time.").into());
+            }
+        };
+        let Ok(data) = frame.into_data() else { continue };
+        if whole.len() + data.len() > bytes_max {
+            return Err(too_large(bytes_max).into());
+        }
+        whole.push(data);
+    }
+}
+
+/// Most bodies arrive in one frame, and that frame is then the body: no copy.
+enum Collected {
+    Nothing,
+    One(Bytes),
+    Many(BytesMut),
+}
+
+impl Collected {
+    fn len(&self) -> usize {
+        match self {
+            Self::Nothing => 0,
+            Self::One(bytes) => bytes.len(),
+            Self::Many(bytes) => bytes.len(),
+        }
+    }
+
+    fn push(&mut self, data: Bytes) {
+        *self = match std::mem::replace(self, Self::Nothing) {
+            Self::Nothing => Self::One(data),
+            Self::One(first) => {
+                let mut many = BytesMut::with_capacity((first.len() + data.len()) * 2);
+                many.extend_from_slice(&first);
+                many.extend_from_slice(&data);
+                Self::Many(many)
+            }
+            Self::Many(mut many) => {
+                many.extend_from_slice(&data);
+                Self::Many(many)
+            }
+        };
+    }
+
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Nothing => Bytes::new(),
+            Self::One(bytes) => bytes,
+            Self::Many(bytes) => bytes.freeze(),
+        }
+    }
+}
+
+fn too_large(bytes_max: usize) -> Refusal {
+    Refusal::new(Code::RequestTooLarge, format!("The body is larger than {bytes_max} bytes, the most this gateway takes."))
+}
+
+fn gunzip(body: &[u8], bytes_max: usize) -> Result<Bytes, Failure> {
+    use std::io::Read as _;
+    let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
+    let mut plain = Vec::new();
+    let unpacked = flate2::read::MultiGzDecoder::new(body).take(limit).read_to_end(&mut plain);
+    if unpacked.is_err() {
+        return Err(Refusal::new(Code::InvalidValue, "The body is not the gzip it says it is.").into());
+    }
+    if plain.len() > bytes_max {
+        return Err(too_large(bytes_max).into());
+    }
+    Ok(Bytes::from(plain))
+}
+
+/// The secret among `headers`: `Authorization: Bearer`, `x-api-key` or `api-key`. A client that
+/// sends the same secret in several places means one.
+pub fn secret_of(headers: &HeaderMap) -> Result<Option<Secret>, Refusal> {
+    let mut found: Option<&str> = None;
+    for name in ["authorization", "x-api-key", "api-key"] {
+        for value in headers.get_all(name) {
+            let secret = if name == "authorization" { bearer(value)? } else { plain(value)? };
+            match found {
+                Some(other) if other != secret => {
+                    return Err(Refusal::new(
+                        Code::ConflictingCredentials,
+                        "The request carries two different API keys. Send one, in one header.",
+                    ));
+                }
+                _ => found = Some(secret),
+            }
+        }
+    }
+    Ok(found.map(|secret| Secret::new(secret.to_owned())))
+}
+
+fn bearer(value: &HeaderValue) -> Result<&str, Refusal> {
+    let text = value.to_str().map_err(|_| not_a_secret())?;
+    match text.split_once(' ') {
+        Some((scheme, secret)) if scheme.eq_ignore_ascii_case("bearer") => one_word(secret),
+        _ => Err(not_a_secret()),
+    }
+}
+
+fn plain(value: &HeaderValue) -> Result<&str, Refusal> {
+    one_word(value.to_str().map_err(|_| not_a_secret())?)
+}
+
+fn one_word(secret: &str) -> Result<&str, Refusal> {
+    let sane = !secret.is_empty() && secret.bytes().all(|byte| byte.is_ascii_graphic());
+    if sane { Ok(secret) } else { Err(not_a_secret()) }
+}
+
+fn not_a_secret() -> Refusal {
+    no_such_key()
+}
+
+/// What every secret that opens nothing is answered with, whatever is wrong with it.
+pub fn no_such_key() -> Refusal {
+    Refusal::new(Code::InvalidApiKey, "Incorrect API key provided. Whoever administers this gateway can give you one.")
+}
+
+/// The bodies answers can have.
+pub enum OutBody {
+    /// All there is.
+    Full(Option<Bytes>),
+    /// A provider's answer, metered as it passes.
+    Metered(Box<Meter>),
+}
+
+impl OutBody {
+    pub fn full(bytes: impl Into<Bytes>) -> Self {
+        Self::Full(Some(bytes.into()).filter(|bytes: &Bytes| !bytes.is_empty()))
+    }
+}
+
+impl http_body::Body for OutBody {
+    type Data = Bytes;
+    type Error = crate::meter::BrokenOff;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match self.get_mut() {
+            Self::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Metered(meter) => meter.poll(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Full(None))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Self::Metered(_) => SizeHint::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, HeaderValue::from_str(value).unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn a_secret_is_found_wherever_clients_put_it() {
+        for (pairs, secret) in [
+            (&[][..], None),
+            (&[("authorization", "Bearer sk-1")], Some("sk-1")),
+            (&[("authorization", "bearer sk-1")], Some("sk-1")),
+            (&[("x-api-key", "sk-1")], Some("sk-1")),
+            (&[("api-key", "sk-1")], Some("sk-1")),
+            (&[("authorization", "Bearer sk-1"), ("x-api-key", "sk-1")], Some("sk-1")),
+        ] {
+            let found = secret_of(&headers(pairs)).unwrap();
+            assert_eq!(found.as_ref().map(Secret::expose), secret, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_secret_is_refused() {
+        for (pairs, code) in [
+            (&[("authorization", "Basic c2s6MQ==")][..], Code::InvalidApiKey),
+            (&[("authorization", "Bearer")], Code::InvalidApiKey),
+            (&[("authorization", "Bearer ")], Code::InvalidApiKey),
+            (&[("authorization", "Bearer  sk-1")], Code::InvalidApiKey),
+            (&[("authorization", "Bearer\tsk-1")], Code::InvalidApiKey),
+            (&[("authorization", "Bearer sk-1 x")], Code::InvalidApiKey),
+            (&[("x-api-key", "")], Code::InvalidApiKey),
+            (&[("authorization", "Bearer a"), ("authorization", "Bearer b")], Code::ConflictingCredentials),
+            (&[("authorization", "Bearer a"), ("x-api-key", "b")], Code::ConflictingCredentials),
+            (&[("x-api-key", "a"), ("api-key", "b")], Code::ConflictingCredentials),
+        ] {
+            let refused = secret_of(&headers(pairs)).err();
+            assert_eq!(refused.map(|no| no.code), Some(code), "{pairs:?}");
+        }
+    }
+}
