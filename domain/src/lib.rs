@@ -17,14 +17,20 @@
     )
 )]
 
+pub mod catalog;
 pub mod id;
 pub mod money;
+pub mod prices;
+pub mod pricing;
 pub mod secret;
 pub mod time;
 pub mod usage;
 
+pub use catalog::{Catalog, Mode, Model, Override};
 pub use id::{HoldId, KeyId, LimitId, ProjectId, RequestId, TeamId, UserId};
 pub use money::{Money, Price};
+pub use prices::{Day, Offer, Prices, Rates, Step};
+pub use pricing::{Bounds, Unpriced};
 pub use secret::{Digest, Mask, Secret};
 pub use time::{Clock, Entropy, Timestamp};
 pub use usage::{Class, Evidence, Usage};
