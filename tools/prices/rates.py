@@ -116,7 +116,7 @@ def genai_offers(model):
     tiers = []
     for variant in reversed(model.get("price_variants") or []):
         tier = tier_of(variant["when"])
-        if tier is None or len(variant["prices"]) <= 1:
+        if tier is None or not set(variant["prices"]) - {"t"}:
             continue
         when = window(variant.get("constraint"))
         for offer in offers:
