@@ -18,12 +18,15 @@
 )]
 
 pub mod ask;
+pub mod catalog;
 pub mod command;
 pub mod id;
 pub mod key;
 pub mod ledger;
 pub mod limit;
 pub mod money;
+pub mod prices;
+pub mod pricing;
 pub mod refusal;
 pub mod row;
 pub mod rule;
@@ -33,11 +36,14 @@ pub mod usage;
 pub mod window;
 
 pub use ask::Ask;
+pub use catalog::{Catalog, Mode, Model, Override};
 pub use id::{HoldId, KeyId, LimitId, ProjectId, RequestId, TeamId, UserId};
 pub use key::{Caller, Key, KeyKind, KeyState, SecretRecord, Status};
 pub use ledger::{Hold, Ledger};
 pub use limit::Limit;
 pub use money::{Charge, Money, Price};
+pub use prices::{Day, Offer, Prices, Rates, Step};
+pub use pricing::{Bounds, Unpriced};
 pub use refusal::{Code, Refusal};
 pub use row::{Ending, Row};
 pub use rule::{Pattern, Permit, Rules};
