@@ -1,0 +1,14 @@
+//! Where bytes become an [`domain::ask::Ask`] and a [`domain::usage::Usage`]: the dialects of the
+//! providers' APIs, read in place and changed only where they must be. Pure: no sockets, no clock,
+//! no store, and no knowledge of keys, limits or prices.
+
+mod checks;
+mod content;
+mod hosted;
+pub mod json;
+mod members;
+mod read;
+mod splice;
+
+pub use read::{Dialect, Request, read};
+pub use splice::Rewrite;

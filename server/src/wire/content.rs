@@ -1,0 +1,254 @@
+//! What a request's messages and input are made of: whether all of it is in the body, and whether
+//! some of it is no text. Errs to the side of "not bounded by its bytes": a part of a kind nobody
+//! here knows is searched for addresses and file ids.
+
+use domain::ask::Ask;
+use domain::refusal::Refusal;
+
+use super::checks::{invalid, list, missing};
+use super::json::{Kind, Value};
+
+/// The roles of every API; which of them a model takes is its provider's business.
+const ROLES: [&str; 6] = ["system", "developer", "user", "assistant", "tool", "function"];
+
+/// How many messages one request may have.
+const MESSAGES_MAX: usize = 99_999;
+
+/// How long one text may be, which is about a million tokens.
+const TEXT_BYTES_MAX: usize = 4 << 20;
+
+/// How many prompts one request may have.
+const PROMPTS_MAX: usize = 2048;
+
+/// The messages of a chat, in either API's shape.
+pub(super) fn messages(ask: &mut Ask, messages: Value<'_>) -> Result<(), Refusal> {
+    if messages.kind() != Kind::Array {
+        return Err(invalid("messages", "`messages` must be an array."));
+    }
+    let mut count = 0;
+    for (index, message) in messages.items().enumerate() {
+        if index == MESSAGES_MAX {
+            return Err(invalid("messages", "`messages` must have fewer than 100000 items."));
+        }
+        self::message(ask, message, index)?;
+        count += 1;
+    }
+    if count == 0 {
+        return Err(invalid("messages", "`messages` must not be empty."));
+    }
+    Ok(())
+}
+
+fn message(ask: &mut Ask, message: Value<'_>, index: usize) -> Result<(), Refusal> {
+    if message.kind() != Kind::Object {
+        return Err(invalid(format!("messages[{index}]"), "A message must be an object."));
+    }
+    let mut role = false;
+    for member in message.members() {
+        match member.name.as_ref() {
+            "role" => {
+                self::role(member.value, || format!("messages[{index}].role"))?;
+                role = true;
+            }
+            "content" => {
+                let path = || format!("messages[{index}].content");
+                if longest(member.value) > TEXT_BYTES_MAX {
+                    return Err(invalid(path(), "A text must not be longer than 4 MiB."));
+                }
+                content(ask, member.value).map_err(|bad| invalid(path(), bad.0))?;
+            }
+            // An earlier spoken answer, kept by the provider under its id.
+            "audio" => ask.input_elsewhere |= !member.value.is_null(),
+            _ => {}
+        }
+    }
+    if role { Ok(()) } else { Err(missing(&format!("messages[{index}].role"))) }
+}
+
+fn role(role: Value<'_>, path: impl Fn() -> String) -> Result<(), Refusal> {
+    if role.as_str().is_some_and(|role| ROLES.contains(&role.as_ref())) {
+        return Ok(());
+    }
+    Err(invalid(
+        path(),
+        "`role` must be one of system, developer, user, assistant, tool, function.",
+    ))
+}
+
+/// The length of the longest text of a message, as it is written.
+fn longest(content: Value<'_>) -> usize {
+    if content.bytes().len() <= TEXT_BYTES_MAX {
+        return content.bytes().len();
+    }
+    match content.kind() {
+        Kind::String => content.inner().len(),
+        Kind::Array => {
+            let texts = content.items().filter_map(|part| part.get("text"));
+            texts.map(|text| text.inner().len()).max().unwrap_or(0)
+        }
+        Kind::Null | Kind::Bool | Kind::Number | Kind::Object => 0,
+    }
+}
+
+/// Why content is not what it must be.
+pub(super) struct BadContent(&'static str);
+
+/// A message's content: a text, or parts.
+pub(super) fn content(ask: &mut Ask, content: Value<'_>) -> Result<(), BadContent> {
+    match content.kind() {
+        Kind::Null | Kind::String => Ok(()),
+        Kind::Array => {
+            for part in content.items() {
+                if part.kind() != Kind::Object {
+                    return Err(BadContent("Every part of `content` must be an object."));
+                }
+                self::part(ask, part);
+            }
+            Ok(())
+        }
+        Kind::Bool | Kind::Number | Kind::Object => {
+            Err(BadContent("`content` must be a string or an array of parts."))
+        }
+    }
+}
+
+/// The input of the Responses API: a text, or items.
+pub(super) fn items(ask: &mut Ask, input: Value<'_>) -> Result<(), Refusal> {
+    match input.kind() {
+        Kind::Null | Kind::String => return Ok(()),
+        Kind::Array => {}
+        Kind::Bool | Kind::Number | Kind::Object => {
+            return Err(invalid("input", "`input` must be a string or an array."));
+        }
+    }
+    list(input, "input", MESSAGES_MAX)?;
+    for (index, item) in input.items().enumerate() {
+        if item.kind() != Kind::Object {
+            return Err(invalid(
+                format!("input[{index}]"),
+                "An item of `input` must be an object.",
+            ));
+        }
+        let kind = item.get("type").and_then(|kind| kind.as_str());
+        if kind.as_deref().is_none_or(|kind| kind == "message") {
+            if let Some(role) = item.get("role") {
+                self::role(role, || format!("input[{index}].role"))?;
+            }
+            if let Some(content) = item.get("content") {
+                self::content(ask, content)
+                    .map_err(|bad| invalid(format!("input[{index}].content"), bad.0))?;
+            }
+        } else {
+            part(ask, item);
+        }
+    }
+    Ok(())
+}
+
+/// One part of a message, or one item of a conversation.
+fn part(ask: &mut Ask, part: Value<'_>) {
+    let kind = part.get("type").and_then(|kind| kind.as_str());
+    match kind.as_deref().unwrap_or_default() {
+        // Text, whatever it is about: its bytes bound it.
+        "text"
+        | "input_text"
+        | "output_text"
+        | "refusal"
+        | "thinking"
+        | "redacted_thinking"
+        | "reasoning"
+        | "tool_use"
+        | "server_tool_use"
+        | "function_call"
+        | "custom_tool_call"
+        | "local_shell_call"
+        | "local_shell_call_output"
+        | "tool_reference" => {}
+        "tool_result" => nested(ask, part.get("content")),
+        "function_call_output" | "custom_tool_call_output" => nested(ask, part.get("output")),
+        "item_reference" | "container_upload" => ask.input_elsewhere = true,
+        _ => search(ask, part),
+    }
+}
+
+/// Content inside a part. What is not as it must be is the provider's to refuse, and searched.
+fn nested(ask: &mut Ask, inside: Option<Value<'_>>) {
+    let Some(inside) = inside else { return };
+    if inside.kind() == Kind::Array {
+        inside.items().for_each(|item| part(ask, item));
+    } else {
+        search(ask, inside);
+    }
+}
+
+/// Looks for whatever is not text in a value of unknown shape.
+pub(super) fn search(ask: &mut Ask, value: Value<'_>) {
+    match value.kind() {
+        Kind::Array => value.items().for_each(|item| search(ask, item)),
+        Kind::Object => {
+            for member in value.members() {
+                match (member.name.as_ref(), member.value.kind()) {
+                    ("type", _) if member.value.inner() == b"text" => return,
+                    ("file_id" | "container_id", Kind::String) => ask.input_elsewhere = true,
+                    ("data" | "file_data" | "b64_json" | "result", Kind::String) => {
+                        ask.media = true;
+                    }
+                    (name, Kind::String) => address(ask, name, member.value),
+                    (_, Kind::Array | Kind::Object) => search(ask, member.value),
+                    (_, Kind::Null | Kind::Bool | Kind::Number) => {}
+                }
+            }
+        }
+        Kind::String => address(ask, "", value),
+        Kind::Null | Kind::Bool | Kind::Number => {}
+    }
+}
+
+/// A string that may be the address of a picture, or hold one.
+fn address(ask: &mut Ask, name: &str, value: Value<'_>) {
+    let start = value.inner().get(..5).unwrap_or_default();
+    if start.eq_ignore_ascii_case(b"data:") {
+        ask.media = true;
+    } else if name.ends_with("url") || name.ends_with("uri") || name == "image" {
+        ask.input_elsewhere = true;
+    }
+}
+
+/// How many prompts a completion or an embedding is to be made of: a text, an array of token
+/// numbers, or an array of either.
+pub(super) fn prompts(ask: &mut Ask, value: Value<'_>, param: &str) -> Result<u64, Refusal> {
+    match value.kind() {
+        Kind::String => return Ok(1),
+        Kind::Array => {}
+        Kind::Null | Kind::Bool | Kind::Number | Kind::Object => {
+            return Err(invalid(param, &format!("`{param}` must be a string or an array.")));
+        }
+    }
+    let first = value.items().next().map(|item| item.kind());
+    if first == Some(Kind::Number) {
+        return token_numbers(value, param.to_owned()).map(|()| 1);
+    }
+    let count = list(value, param, PROMPTS_MAX)?;
+    for (index, item) in value.items().enumerate() {
+        match item.kind() {
+            Kind::String => {}
+            Kind::Array => token_numbers(item, format!("{param}[{index}]"))?,
+            Kind::Object => search(ask, item),
+            Kind::Null | Kind::Bool | Kind::Number => {
+                return Err(invalid(
+                    format!("{param}[{index}]"),
+                    "A prompt must be a string or an array of token numbers.",
+                ));
+            }
+        }
+    }
+    Ok(u64::try_from(count).unwrap_or(u64::MAX))
+}
+
+fn token_numbers(value: Value<'_>, path: String) -> Result<(), Refusal> {
+    let most = u64::from(u32::MAX);
+    if value.items().all(|token| token.as_u64().is_some_and(|number| number <= most)) {
+        return Ok(());
+    }
+    Err(invalid(path, "An array of token numbers must hold integers only."))
+}

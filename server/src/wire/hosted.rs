@@ -1,0 +1,73 @@
+//! What makes a call's cost unbounded: tools that the provider runs and bills by the call, work in
+//! the background, tiers with prices of their own. Tools are known by a list of the harmless ones,
+//! so that a tool nobody here has heard of counts as dear.
+
+use domain::refusal::Refusal;
+
+use super::checks::invalid;
+use super::json::{Kind, Value};
+use super::read::Dialect;
+
+/// The tools that the client runs itself, in OpenAI's APIs.
+const CLIENT_TOOLS: [&str; 4] = ["function", "custom", "local_shell", "apply_patch"];
+
+/// The beginnings of the names of tools that the client runs itself, in Anthropic's API, and of
+/// those that cost nothing but their tokens.
+const CLIENT_TOOL_FAMILIES: [&str; 5] =
+    ["bash_", "text_editor_", "computer_", "memory_", "tool_search_tool_"];
+
+/// The member that makes the cost unbounded, if this is one.
+pub(super) fn unbounded(
+    dialect: Dialect,
+    name: &str,
+    value: Value<'_>,
+) -> Result<Option<&'static str>, Refusal> {
+    if value.is_null() {
+        return Ok(None);
+    }
+    let found = match name {
+        "tools" => return tools(dialect, value),
+        "web_search_options" => Some("web_search_options"),
+        "search_parameters" => Some("search_parameters"),
+        "plugins" => Some("plugins"),
+        "prediction" => Some("prediction"),
+        "mcp_servers" => value.items().next().map(|_| "mcp_servers"),
+        "background" => (value.as_bool() != Some(false)).then_some("background"),
+        "service_tier" => {
+            let plain = ["default", "standard", "standard_only"];
+            let tier = value.as_str().unwrap_or_default();
+            (!plain.contains(&tier.as_ref())).then_some("service_tier")
+        }
+        "modalities" => {
+            let audio = value.items().any(|item| item.as_str().is_some_and(|it| it == "audio"));
+            audio.then_some("modalities")
+        }
+        _ => None,
+    };
+    Ok(found)
+}
+
+fn tools(dialect: Dialect, tools: Value<'_>) -> Result<Option<&'static str>, Refusal> {
+    if tools.kind() != Kind::Array {
+        return Err(invalid("tools", "`tools` must be an array."));
+    }
+    for (index, tool) in tools.items().enumerate() {
+        if tool.kind() != Kind::Object {
+            return Err(invalid(format!("tools[{index}]"), "A tool must be an object."));
+        }
+        if !run_by_client(dialect, tool.get("type")) {
+            return Ok(Some("tools"));
+        }
+    }
+    Ok(None)
+}
+
+fn run_by_client(dialect: Dialect, kind: Option<Value<'_>>) -> bool {
+    let Some(kind) = kind.filter(|kind| !kind.is_null()) else { return true };
+    let Some(kind) = kind.as_str() else { return false };
+    if CLIENT_TOOLS.contains(&kind.as_ref()) {
+        return true;
+    }
+    matches!(dialect, Dialect::Messages | Dialect::CountTokens)
+        && CLIENT_TOOL_FAMILIES.iter().any(|family| kind.starts_with(family))
+}
