@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -50,8 +51,6 @@ pub enum StartFault {
     Listen { address: SocketAddr, why: String },
     #[error("{0}")]
     Prices(#[from] prices::PriceFault),
-    #[error("The demo models are broken: {0}.")]
-    Demo(#[from] serde_json::Error),
     #[error("TLS cannot be set up: {0}.")]
     Tls(String),
     #[error("A thread or runtime could not be started: {0}.")]
@@ -97,16 +96,18 @@ impl App {
             false => None,
         };
         let models = models(&mut config)?;
-        let gate = Arc::new(Gate::new(gate::Parts {
+        let gate = Arc::new(Gate {
             clock: Arc::clone(&clock),
             store,
             models,
             wire: config.limits,
             ids,
+            tasks: TaskTracker::new(),
             master,
             anonymous,
             organization_routes: config.organization_routes,
-        }));
+            drains: AtomicUsize::new(0),
+        });
         let desk = Arc::new(Desk { gate: Arc::clone(&gate), entropy: Arc::clone(&entropy), list_secret });
         let tls = tls()?;
         let demo = Demo::new(clock, Arc::new(Ids::new(&*entropy)), demo_pace);
@@ -217,9 +218,9 @@ async fn list_secret(store: &Store, entropy: &dyn Entropy) -> Result<Secret, Sta
 fn models(config: &mut Config) -> Result<Models, StartFault> {
     let sections: Vec<String> = config.providers.iter().map(|provider| provider.catalogue.clone()).collect();
     let sections: Vec<&str> = sections.iter().map(String::as_str).collect();
-    let mut overrides = demo::models()?;
-    for price in std::mem::take(&mut config.prices) {
-        overrides.push(price.model()?);
+    let mut overrides = demo::models();
+    for price in &config.prices {
+        overrides.push(price.read()?);
     }
     let catalog = prices::embedded(&sections)?.with_overrides(overrides);
     let providers = std::mem::take(&mut config.providers);

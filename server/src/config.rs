@@ -12,7 +12,7 @@ use domain::Secret;
 use store::Durability;
 
 use crate::config::raw::{Raw, Setting};
-use crate::prices::Override;
+use crate::prices::OverrideSetting;
 use crate::providers::{self, ProviderSettings};
 
 /// Everything an operator can set, resolved.
@@ -32,7 +32,7 @@ pub struct Config {
     pub limits: WireLimits,
     pub providers: Vec<ProviderSettings>,
     pub aliases: Vec<(String, String)>,
-    pub prices: Vec<Override>,
+    pub prices: Vec<OverrideSetting>,
 }
 
 /// How much and how long we wait for on the wire.

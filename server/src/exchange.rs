@@ -57,7 +57,7 @@ impl Exchange {
         if !status.is_success() {
             return self.provider_said_no(status, &head.headers, headers, body).await;
         }
-        let buffered = self.relay.metering == Metering::Usage && !streamed && request.dialect.answers_json();
+        let buffered = self.relay.metering == Metering::Usage && !streamed && answers_json(self.relay.dialect);
         if !buffered {
             return Ok(self.stream(status, headers, body, &call, &request, streamed));
         }
@@ -69,7 +69,7 @@ impl Exchange {
                 return Err(broke(fault));
             }
         };
-        let observed = wire::read_answer(request.dialect, &whole);
+        let observed = wire::read_answer(self.relay.dialect, &whole);
         if observed.invalid {
             self.reservation.close(&observed, Ending::ProviderBroke);
             return Err(not_as_promised("its answer is not JSON"));
@@ -181,7 +181,7 @@ impl Exchange {
         streamed: bool,
     ) -> Answer {
         let strip_usage = self.reservation.route().provider.injects_usage(request);
-        let reader = streamed.then(|| StreamReader::new(request.dialect, strip_usage));
+        let reader = streamed.then(|| StreamReader::new(self.relay.dialect, strip_usage));
         let envelope = envelope(call.head.uri.path());
         let metered = self.relay.metering != Metering::Free;
         let meter = Meter::new(body, reader, self.reservation, envelope, metered);
@@ -189,6 +189,23 @@ impl Exchange {
         *answer.status_mut() = status;
         *answer.headers_mut() = headers;
         answer
+    }
+}
+
+/// Whether a whole answer is JSON, which is waited for, checked and priced before it is passed on.
+fn answers_json(dialect: Dialect) -> bool {
+    match dialect {
+        Dialect::Speech | Dialect::Transcriptions | Dialect::Raw => false,
+        Dialect::Chat
+        | Dialect::Completions
+        | Dialect::Embeddings
+        | Dialect::Responses
+        | Dialect::Moderations
+        | Dialect::Images
+        | Dialect::ImageEdits
+        | Dialect::Messages
+        | Dialect::CountTokens
+        | Dialect::Json => true,
     }
 }
 

@@ -10,7 +10,7 @@ use domain::key::{Caller, Key, KeyKind};
 use domain::refusal::{Code, Refusal};
 use domain::rule::{self, Permit, Target};
 use domain::secret::is_mistyped;
-use domain::{Clock, Digest, Money, Secret, Timestamp, pricing};
+use domain::{Bounds, Class, Clock, Digest, Money, Secret, Timestamp, pricing};
 use store::{Found, ReserveFault, Store};
 use tokio_util::task::TaskTracker;
 
@@ -23,7 +23,7 @@ use crate::reservation::{Facts, Reservation};
 use crate::surface::call::{Answer, Call, no_such_key};
 use crate::surface::{Endpoint, Guard, Metering, Relay};
 use crate::upstream::Upstream;
-use crate::wire;
+use crate::wire::{self, Dialect};
 
 /// What every call is judged and kept with. One for the whole process.
 pub struct Gate {
@@ -32,12 +32,15 @@ pub struct Gate {
     pub models: Models,
     pub wire: WireLimits,
     pub ids: Ids,
+    /// Work that outlives its client; a stop waits for it.
     pub tasks: TaskTracker,
+    /// The digest of the master key.
     pub master: Digest,
+    /// The key of calls without a secret, where they are allowed.
     pub anonymous: Option<Arc<Key>>,
     pub organization_routes: bool,
     /// Answers that are read on for their usage although their client has gone.
-    drains: AtomicUsize,
+    pub drains: AtomicUsize,
 }
 
 /// Beyond this many, an answer without a client is cancelled at once.
@@ -61,15 +64,15 @@ pub async fn serve(
 
     // What do they want? Read once; the body stays as the client wrote it.
     let body = call.body(gate.wire.body_bytes_max, gate.wire.body_timeout).await?; // 408 413 415
-    let request = wire::read(relay.dialect, call.content_type(), body)?; // 400 415
+    let request = wire::read(relay.dialect_of(&body), call.content_type(), body)?; // 400 415
 
     // May they have it? Rules narrow the routes; a refusal names the rule that emptied them.
-    let routes = gate.models.routes(relay.dialect, &request.ask.model)?; // 400 404 503
+    let routes = gate.models.routes(relay, &request.ask.model)?; // 400 404 503
     let permit = rule::admit(caller, routes, |route| route.target(), |name| gate.models.alias(name))?; // 403 404
     refuse_unmeterable(&permit, relay.metering)?; // 403
 
     // Can they pay? What the call may cost at most is held on every limit at once, or on none.
-    let reservation = gate.reserve(permit, &call, row, &request, now).await?; // 402 403 503
+    let reservation = gate.reserve(permit, &call, (row, relay), &request, now).await?; // 402 403 503
 
     // Serve, and stream. From here the exchange owns the reservation: whoever ends it — provider,
     // client, timeout — settles it with what was truly used.
@@ -77,6 +80,14 @@ pub async fn serve(
 }
 
 impl Gate {
+    /// Counts one answer that is read on without a client, until the count is dropped; `None` when
+    /// there are too many already.
+    pub fn drain(self: &Arc<Self>) -> Option<Draining> {
+        let before = self.drains.fetch_add(1, Ordering::Relaxed);
+        let draining = Draining(Arc::clone(self));
+        (before < DRAINS_MAX).then_some(draining)
+    }
+
     /// The key behind the secret that `call` carries, alive and of the kind `guard` asks for.
     ///
     /// # Errors
@@ -139,13 +150,13 @@ impl Gate {
         self: &Arc<Self>,
         permit: Permit<Arc<Route>>,
         call: &Call,
-        row: &'static Endpoint,
+        (row, relay): (&'static Endpoint, Relay),
         request: &wire::Request,
         now: Timestamp,
     ) -> Result<Reservation, Failure> {
         let (caller, routes) = permit.into_parts();
         let key = caller.key();
-        let amount = if key.has_money_limit() { ceiling(&routes, request, row, now)? } else { Money::ZERO };
+        let amount = if key.has_money_limit() { ceiling(&routes, request, relay, now)? } else { Money::ZERO };
         let attempt = self.ids.hold(now);
         let hold = match self.store.reserve(key, attempt, amount, now).await {
             Ok(hold) => hold,
@@ -158,10 +169,19 @@ impl Gate {
     }
 }
 
+/// One answer that is read on without a client.
+pub struct Draining(Arc<Gate>);
+
+impl Drop for Draining {
+    fn drop(&mut self) {
+        self.0.drains.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// The most the call may cost over every route it may take.
-fn ceiling(routes: &[Arc<Route>], request: &wire::Request, row: &Endpoint, now: Timestamp) -> Result<Money, Refusal> {
+fn ceiling(routes: &[Arc<Route>], request: &wire::Request, relay: Relay, now: Timestamp) -> Result<Money, Refusal> {
     let ask = &request.ask;
-    if let crate::surface::Serve::Relay(Relay { metering: Metering::Free, .. }) = row.serve {
+    if relay.metering == Metering::Free {
         return Ok(Money::ZERO);
     }
     if let Some(path) = ask.unbounded {
@@ -183,17 +203,18 @@ fn ceiling(routes: &[Arc<Route>], request: &wire::Request, row: &Endpoint, now: 
             (true, Some(window)) => window,
             (true, None) => return Err(unbounded("its input is not in the body, and the model's context window is unknown")),
         };
-        let output = match (ask.output_cap, model.max_output_tokens.or(window), request.dialect.has_output()) {
-            (_, _, false) => 0,
-            (Some(cap), Some(most), true) => cap.min(most),
-            (Some(cap), None, true) => cap,
-            (None, Some(most), true) => most,
-            (None, None, true) => {
+        let output = match (ask.output_cap, model.max_output_tokens.or(window)) {
+            _ if relay.dialect == Dialect::Embeddings => 0,
+            (Some(cap), Some(most)) => cap.min(most),
+            (Some(cap), None) => cap,
+            (None, Some(most)) => most,
+            (None, None) => {
                 return Err(unbounded("it sets no maximum of output tokens, and the model's own is unknown"));
             }
         };
         let output = output.saturating_mul(ask.answers);
-        let most = pricing::ceiling(&model.prices, now, input, output)
+        let bounds = Bounds::new(input, output).at_most(Class::ToolCalls, 0).in_tier("default");
+        let most = pricing::ceiling(&model.prices, now, &bounds)
             .ok_or_else(|| unbounded("what it may cost cannot be computed in advance"))?;
         dearest = dearest.max(most);
     }

@@ -13,6 +13,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::exchange::broke;
 use crate::failure::Envelope;
+use crate::gate::Draining;
 use crate::providers::OnHangup;
 use crate::reservation::Reservation;
 use crate::upstream::{Body, SendFault};
@@ -175,20 +176,20 @@ impl Drop for Meter {
             reservation.close(observed(), Ending::Stopped);
             return;
         };
-        if cancel || reservation.gate().drains_full() {
+        let draining = if cancel { None } else { reservation.gate().drain() };
+        let Some(draining) = draining else {
             reservation.close(observed(), Ending::ClientGone);
             return;
-        }
+        };
         let upstream = std::mem::replace(&mut self.upstream, Body::Nothing);
         let reader = self.reader.take();
         let tasks = reservation.gate().tasks.clone();
-        tasks.spawn_on(drain(upstream, reader, reservation), &runtime);
+        tasks.spawn_on(drain(upstream, reader, reservation, draining), &runtime);
     }
 }
 
 /// Reads the rest of an answer that nobody waits for, for its usage, and throws it away.
-async fn drain(mut upstream: Body, mut reader: Option<StreamReader>, reservation: Reservation) {
-    let _counted = reservation.gate().draining();
+async fn drain(mut upstream: Body, mut reader: Option<StreamReader>, reservation: Reservation, _draining: Draining) {
     let until = Instant::now() + reservation.gate().wire.drain_timeout;
     while let Ok(Some(Ok(data))) = tokio::time::timeout_at(until, upstream.data()).await {
         let Some(reader) = &mut reader else { continue };

@@ -5,13 +5,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use domain::catalog::{Catalog, Model};
+use domain::catalog::{Catalog, Mode, Model};
 use domain::key::Key;
-use domain::{Code, Pattern, Refusal};
+use domain::{Code, Pattern, Prices, Rates, Refusal};
 use http::{HeaderName, HeaderValue};
 use parking_lot::RwLock;
 
 use crate::providers::{OnHangup, ProviderSettings, Speaks};
+use crate::surface::{Api, Relay};
 use crate::wire::{self, Dialect};
 
 /// A provider that can be called.
@@ -118,15 +119,38 @@ impl Provider {
 
     /// Whether usage has to be asked for on the client's behalf, and the extra chunk taken out.
     pub fn injects_usage(&self, request: &wire::Request) -> bool {
-        self.stream_options && request.ask.stream && !request.usage_asked && request.dialect.has_stream_options()
+        self.stream_options && request.ask.stream && !request.usage_asked
     }
 
-    fn serves(&self, dialect: Dialect) -> bool {
+    fn serves(&self, relay: Relay) -> bool {
         match self.speaks {
-            Speaks::OpenAi => !dialect.is_anthropic(),
-            Speaks::Anthropic => dialect.is_anthropic() || dialect == Dialect::Json,
-            Speaks::Demo => dialect == Dialect::Chat,
+            Speaks::OpenAi => relay.api == Api::OpenAi,
+            Speaks::Anthropic => relay.api == Api::Anthropic,
+            Speaks::Demo => relay.dialect == Dialect::Chat,
         }
+    }
+
+    /// A model of this provider as the catalogue knows it, or as free as the operator declared it.
+    fn known(&self, catalog: &Catalog, name: &str) -> Option<Arc<Model>> {
+        let model = catalog.model(&self.catalogue, name).cloned();
+        let model = if self.free {
+            let unlisted = || Model {
+                provider: self.name.to_string(),
+                name: name.to_owned(),
+                mode: Mode::Other,
+                context_tokens: None,
+                max_output_tokens: None,
+                deprecated_on: None,
+                also: Vec::new(),
+                shapes: Vec::new(),
+                source: "operator".to_owned(),
+                prices: Prices::default(),
+            };
+            Some(Model { prices: Prices::flat(Rates::free()), ..model.unwrap_or_else(unlisted) })
+        } else {
+            model
+        };
+        model.filter(|model| !model.prices.is_empty()).map(Arc::new)
     }
 }
 
@@ -166,12 +190,12 @@ impl Models {
     ///
     /// # Errors
     /// No provider has the model; one has it but speaks another dialect; none is configured.
-    pub fn routes(&self, dialect: Dialect, name: &str) -> Result<Vec<Arc<Route>>, Refusal> {
+    pub fn routes(&self, relay: Relay, name: &str) -> Result<Vec<Arc<Route>>, Refusal> {
         if name.is_empty() {
-            return self.nameless(dialect);
+            return self.nameless(relay);
         }
         let routes = self.resolve(name);
-        let fitting: Vec<_> = routes.iter().filter(|route| route.provider.serves(dialect)).cloned().collect();
+        let fitting: Vec<_> = routes.iter().filter(|route| route.provider.serves(relay)).cloned().collect();
         match (fitting.is_empty(), routes.first()) {
             (false, _) => Ok(fitting),
             (true, None) => Err(not_found(name)),
@@ -183,10 +207,10 @@ impl Models {
         }
     }
 
-    fn nameless(&self, dialect: Dialect) -> Result<Vec<Arc<Route>>, Refusal> {
+    fn nameless(&self, relay: Relay) -> Result<Vec<Arc<Route>>, Refusal> {
         let default = self.default_provider.iter();
         let named = self.providers.iter().filter(|provider| &*provider.name == "openai");
-        let mut candidates = default.chain(named).chain(&self.providers).filter(|provider| provider.serves(dialect));
+        let mut candidates = default.chain(named).chain(&self.providers).filter(|provider| provider.serves(relay));
         let Some(provider) = candidates.next() else {
             return Err(Refusal::new(Code::NoProvider, "No provider is configured here that has this route."));
         };
@@ -224,12 +248,13 @@ impl Models {
     }
 
     fn route(&self, provider: &Arc<Provider>, model: &str) -> Arc<Route> {
-        let priced = if provider.free {
-            Some(Arc::new(Model::free(&provider.name, model)))
-        } else {
-            self.catalog.model(&provider.catalogue, model).map(|model| Arc::new(model.clone()))
-        };
+        let priced = provider.known(&self.catalog, model);
         Arc::new(Route { provider: Arc::clone(provider), model: Arc::from(model), priced })
+    }
+
+    /// The routes that a name leads to, in any dialect.
+    pub fn named(&self, name: &str) -> Arc<[Arc<Route>]> {
+        self.resolve(name)
     }
 
     /// Every name that can be called, with where it leads: aliases first, then each provider's
@@ -246,7 +271,7 @@ impl Models {
             }
         }
         for provider in &self.providers {
-            for model in self.catalog.of_provider(&provider.catalogue) {
+            for model in self.catalog.of(&provider.catalogue) {
                 let bare = self.resolve(&model.name);
                 let leads_here = bare.first().is_some_and(|route| Arc::ptr_eq(&route.provider, provider));
                 let name = if leads_here && seen.insert(model.name.clone()) {

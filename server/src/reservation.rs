@@ -202,7 +202,7 @@ fn price(route: &Route, usage: &Usage, tier: Option<&str>, at: Timestamp) -> (Op
     let Some(rates) = route.priced.as_ref().and_then(|model| model.prices.at(at, usage.input_tokens(), tier)) else {
         return (None, Vec::new());
     };
-    let used = usage.used().filter_map(|(class, _)| Some((class, rates.rate(class)?))).collect();
+    let used = usage.used().filter_map(|(class, _)| Some((class, rates.price(class)?))).collect();
     (pricing::cost(rates, usage).ok(), used)
 }
 

@@ -49,11 +49,27 @@ pub enum Metering {
     Unmetered,
 }
 
+/// Whose API a route belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Api {
+    OpenAi,
+    Anthropic,
+}
+
 /// A route to a provider.
 #[derive(Clone, Copy, Debug)]
 pub struct Relay {
+    pub api: Api,
     pub dialect: Dialect,
     pub metering: Metering,
+}
+
+impl Relay {
+    /// How the body is read: a request without one (a look at something stored, a cancellation) is
+    /// passed on without one.
+    pub fn dialect_of(self, body: &[u8]) -> Dialect {
+        if body.is_empty() && self.dialect == Dialect::Json { Dialect::Raw } else { self.dialect }
+    }
 }
 
 /// An administrative handler: runs at the admin desk, off the data plane.
@@ -92,7 +108,11 @@ const GET_DELETE: &[Method] = &[Method::GET, Method::DELETE];
 const GET_POST_DELETE: &[Method] = &[Method::GET, Method::POST, Method::DELETE];
 
 const fn relay(path: &'static str, methods: &'static [Method], dialect: Dialect, metering: Metering) -> Endpoint {
-    Endpoint { path, methods, guard: Guard::Caller, serve: Serve::Relay(Relay { dialect, metering }) }
+    Endpoint { path, methods, guard: Guard::Caller, serve: Serve::Relay(Relay { api: Api::OpenAi, dialect, metering }) }
+}
+
+const fn anthropic(path: &'static str, methods: &'static [Method], dialect: Dialect, metering: Metering) -> Endpoint {
+    Endpoint { path, methods, guard: Guard::Caller, serve: Serve::Relay(Relay { api: Api::Anthropic, dialect, metering }) }
 }
 
 const fn ours(path: &'static str, methods: &'static [Method], guard: Guard, handler: Handler) -> Endpoint {
@@ -116,8 +136,8 @@ pub static INFERENCE: &[Endpoint] = &[
     relay("/audio/transcriptions", POST, D::Transcriptions, Usage),
     relay("/audio/translations", POST, D::Transcriptions, Usage),
     // Anthropic.
-    relay("/messages", POST, D::Messages, Usage),
-    relay("/messages/count_tokens", POST, D::CountTokens, Free),
+    anthropic("/messages", POST, D::Messages, Usage),
+    anthropic("/messages/count_tokens", POST, D::CountTokens, Free),
     // OpenAI: free of charge, or looking at what was paid for already.
     relay("/moderations", POST, D::Moderations, Free),
     relay("/responses/input_tokens", POST, D::Json, Free),
@@ -194,16 +214,16 @@ pub static INFERENCE: &[Endpoint] = &[
     relay("/realtime/transcription_sessions", POST, D::Json, Unmetered),
     relay("/audio/voices", POST, D::Raw, Unmetered),
     // Anthropic: batches of messages.
-    relay("/messages/batches", GET_POST, D::Json, Unmetered),
-    relay("/messages/batches/{id}", GET_DELETE, D::Json, Unmetered),
-    relay("/messages/batches/{id}/cancel", POST, D::Json, Unmetered),
-    relay("/messages/batches/{id}/results", GET, D::Json, Unmetered),
+    anthropic("/messages/batches", GET_POST, D::Json, Unmetered),
+    anthropic("/messages/batches/{id}", GET_DELETE, D::Json, Unmetered),
+    anthropic("/messages/batches/{id}/cancel", POST, D::Json, Unmetered),
+    anthropic("/messages/batches/{id}/results", GET, D::Json, Unmetered),
     // Off unless the operator switches it on, and then for the master key only.
     Endpoint {
         path: "/organization/{*rest}",
         methods: GET_POST_DELETE,
         guard: Guard::Master,
-        serve: Serve::Relay(Relay { dialect: D::Json, metering: Free }),
+        serve: Serve::Relay(Relay { api: Api::OpenAi, dialect: D::Json, metering: Free }),
     },
 ];
 

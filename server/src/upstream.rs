@@ -75,7 +75,7 @@ impl Outgoing {
         let body = request.upstream_body(&wire::Rewrite {
             model: (*route.model != *request.ask.model).then_some(&*route.model),
             inject_usage: route.provider.injects_usage(request),
-            output_cap: None,
+            ..wire::Rewrite::default()
         });
         Self {
             method: call.method().clone(),

@@ -10,7 +10,7 @@ use domain::Secret;
 use serde::Deserialize;
 
 use crate::config::{BadSetting, SETTINGS};
-use crate::prices::Override;
+use crate::prices::OverrideSetting;
 
 /// One setting: a name (its flag is `--name`), its variable, its default, what it does.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ pub struct Raw {
     pub master_key: Option<(Secret, Source)>,
     pub providers: BTreeMap<String, ProviderTable>,
     pub aliases: Vec<(String, String)>,
-    pub prices: Vec<Override>,
+    pub prices: Vec<OverrideSetting>,
 }
 
 /// `[providers.NAME]` of the settings file.
@@ -89,7 +89,7 @@ pub struct ProviderTable {
 struct File {
     providers: BTreeMap<String, ProviderTable>,
     aliases: BTreeMap<String, String>,
-    prices: Vec<Override>,
+    prices: Vec<OverrideSetting>,
     #[serde(flatten)]
     settings: BTreeMap<String, toml::Value>,
 }

@@ -17,7 +17,7 @@ impl Fields {
     /// # Errors
     /// It is no JSON, no object, or names a member twice.
     pub fn read(body: &[u8]) -> Result<Self, Refusal> {
-        json::check(body)?;
+        json::Document::read(body)?;
         serde_json::from_slice(body)
             .map(Self)
             .map_err(|_| Refusal::new(Code::InvalidValue, "The body must be a JSON object."))

@@ -111,7 +111,7 @@ fn view<'a>(name: &'a str, route: &'a Route, at: domain::Timestamp) -> ModelView
 
 fn pricing(model: &Model, at: domain::Timestamp) -> Option<Pricing> {
     let rates = model.prices.at(at, 0, None)?;
-    let dollars = |class| rates.rate(class).map(per_million);
+    let dollars = |class| rates.price(class).map(per_million);
     Some(Pricing {
         input: dollars(Class::Input),
         output: dollars(Class::Output),

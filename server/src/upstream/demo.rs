@@ -11,21 +11,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::catalog::Model;
-use domain::{Clock, Timestamp};
+use domain::{Class, Clock, Override, Price, Prices, Rates, Timestamp};
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 use tokio::time::Sleep;
 
 use crate::ids::Ids;
+use crate::providers::DEMO;
 use crate::upstream::Body;
-
-/// What the demo models are and cost, in the catalogue's own lines. Invented, and meant to be seen:
-/// a dollar buys a hundred thousand words in, fifty thousand out.
-const MODELS: [&str; 2] = [
-    r#"{"provider":"demo","name":"echo","mode":"chat","context_tokens":32768,"max_output_tokens":4096,"prices":[{"tiers":[{"rates":{"input":10000000,"output":20000000}}]}]}"#,
-    r#"{"provider":"demo","name":"story","mode":"chat","context_tokens":32768,"max_output_tokens":4096,"prices":[{"tiers":[{"rates":{"input":10000000,"output":20000000}}]}]}"#,
-];
 
 const STORY: &str = "A river ran past a mill, and the miller built a weir. When the river rose, the weir held it back; \
 when it sank, the weir let it through; and every evening the miller wrote down how much had passed. \
@@ -33,12 +26,20 @@ One spring a stranger came and asked for all of the water at once. The miller lo
 and said: you may have what is there, and not a drop more. The stranger laughed and opened every gate. \
 Nothing more came than what was written. So they sat down together, and the mill went on turning.";
 
-/// The demo models, as the catalogue knows models.
-///
-/// # Errors
-/// The lines above are no models.
-pub fn models() -> Result<Vec<Model>, serde_json::Error> {
-    MODELS.iter().map(|line| serde_json::from_str(line)).collect()
+/// What the demo models cost: invented, and meant to be seen. A dollar buys a hundred thousand words
+/// in, or fifty thousand out.
+pub fn models() -> Vec<Override> {
+    let rates = Rates::UNKNOWN
+        .with(Class::Input, Price::from_picos(10_000_000))
+        .with(Class::Output, Price::from_picos(20_000_000));
+    let model = |name: &str| Override {
+        provider: DEMO.to_owned(),
+        name: name.to_owned(),
+        prices: Prices::flat(rates),
+        context_tokens: Some(32_768),
+        max_output_tokens: Some(4_096),
+    };
+    ["echo", "story"].map(model).to_vec()
 }
 
 /// The provider.

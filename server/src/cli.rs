@@ -1,0 +1,162 @@
+//! The command line: what can be said, and which code does it. Commands that administer speak HTTP
+//! to a running Weir, or, where none runs on the data directory, to one started for that moment:
+//! either way the same routes as everybody else.
+
+mod administer;
+mod settings;
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use domain::Secret;
+
+use crate::app::{App, Start};
+use crate::config::raw::Raw;
+use crate::config::{BadSetting, Config, SETTINGS};
+use crate::machine::{MachineClock, MachineEntropy};
+
+/// Between two words of the demo's story: about two hundred words a minute, read aloud.
+const DEMO_PACE: Duration = Duration::from_millis(40);
+
+/// Runs one command line. Exit code 0: done; 1: it could not be done; 2: it made no sense.
+pub fn run(arguments: impl IntoIterator<Item = OsString>, env: impl IntoIterator<Item = (OsString, OsString)>) -> ExitCode {
+    let matches = match command().try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(error) => {
+            // Help and version go to standard output and are no mistake.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let env = env.into_iter().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    match dispatch(&matches, env.collect()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "weir: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(matches: &ArgMatches, env: HashMap<String, String>) -> anyhow::Result<()> {
+    match matches.subcommand() {
+        Some(("serve", matches)) => serve(&mut raw(matches, env)?),
+        Some(("config", matches)) => settings::run(matches, env),
+        Some((noun, matches)) => administer::run(noun, matches, env),
+        None => Ok(()),
+    }
+}
+
+/// Everything that can be said.
+fn command() -> Command {
+    let serve = Command::new("serve").about("Start the gateway").args(setting_args());
+    let config = Command::new("config")
+        .about("Explain the settings")
+        .subcommand_required(true)
+        .subcommand(Command::new("check").about("Check every setting and tell where it is from").args(setting_args()))
+        .subcommand(Command::new("example").about("Print a settings file with every setting and its default"));
+    Command::new("weir")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("An LLM gateway whose keys cannot overspend")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(serve)
+        .subcommand(config)
+        .subcommands(administer::commands())
+}
+
+/// One flag for every setting, and one for the settings file.
+fn setting_args() -> Vec<Arg> {
+    let file = Arg::new("config").long("config").value_name("FILE").help("Settings file [default: weir.toml where it exists] [env: WEIR_CONFIG]");
+    let flags = SETTINGS.iter().map(|setting| {
+        let default = if setting.default.is_empty() { String::new() } else { format!(" [default: {}]", setting.default) };
+        let help = format!("{}{default} [env: {}]", setting.doc, setting.env);
+        Arg::new(setting.name).long(setting.name).value_name("VALUE").help(help).action(ArgAction::Set)
+    });
+    std::iter::once(file).chain(flags).collect()
+}
+
+fn raw(matches: &ArgMatches, env: HashMap<String, String>) -> Result<Raw, BadSetting> {
+    let flag = |name: &str| matches.try_get_one::<String>(name).ok().flatten().cloned();
+    let flags = SETTINGS.iter().filter_map(|setting| Some((setting.name.to_owned(), flag(setting.name)?)));
+    let file = flag("config").map(std::path::PathBuf::from);
+    Raw::collect(&flags.collect(), file.as_deref(), env)
+}
+
+fn serve(raw: &mut Raw) -> anyhow::Result<()> {
+    let config = Config::resolve(raw)?;
+    log_to_stderr(&config);
+    let providers: Vec<String> = config.providers.iter().map(|provider| provider.name.clone()).collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // Before anything is said to be ready: a signal that comes early must not be lost.
+    let stop = runtime.block_on(async { StopSignal::new() })?;
+    let mut app = App::start(Start {
+        config,
+        clock: Arc::new(MachineClock::new()),
+        entropy: Arc::new(MachineEntropy),
+        demo_pace: DEMO_PACE,
+    })?;
+    greet(&mut app, &providers)?;
+    runtime.block_on(stop.wait());
+    tracing::info!("stopping: calls in flight may end");
+    app.stop();
+    Ok(())
+}
+
+/// What a person needs next. The master key is shown here once, when it was just made.
+fn greet(app: &mut App, providers: &[String]) -> std::io::Result<()> {
+    let url = format!("http://{}", app.address());
+    let master = app.take_made_master_key();
+    let shown = master.as_ref().map_or("$PROXY_MASTER_KEY", Secret::expose);
+    let model = app.gate().models.listed().first().map_or_else(|| "MODEL".to_owned(), |(name, _)| name.clone());
+    let model = if providers.iter().any(|name| name == crate::providers::DEMO) { "demo/story".to_owned() } else { model };
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "\nWeir {} is listening on {url}", env!("CARGO_PKG_VERSION"))?;
+    writeln!(out, "Providers: {}", providers.join(", "))?;
+    if master.is_some() {
+        writeln!(out, "\nMaster key (shown this once, keep it): {shown}")?;
+    } else {
+        writeln!(out, "\nThe master key is the one that was made at the first start, or PROXY_MASTER_KEY.")?;
+    }
+    writeln!(out, "\nMake a key, and call a model with it:\n")?;
+    writeln!(out, "  KEY=$(curl -s {url}/api/v1/keys -H \"Authorization: Bearer {shown}\" \\")?;
+    writeln!(out, "    -H 'Content-Type: application/json' -d '{{\"name\":\"my first key\"}}' | sed 's/.*\"key\":\"\\([^\"]*\\)\".*/\\1/')")?;
+    writeln!(out, "  curl -N {url}/v1/chat/completions -H \"Authorization: Bearer $KEY\" \\")?;
+    writeln!(out, "    -H 'Content-Type: application/json' \\")?;
+    writeln!(out, "    -d '{{\"model\":\"{model}\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"Tell me a story\"}}]}}'")?;
+    writeln!(out, "\nWhat it cost:\n\n  curl -s {url}/api/v1/key -H \"Authorization: Bearer $KEY\"\n")?;
+    out.flush()
+}
+
+fn log_to_stderr(config: &Config) {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_new(&config.log).unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second start in one process (a test) keeps the first one's log.
+    let _ = if config.log_json { builder.json().try_init() } else { builder.with_target(false).try_init() };
+}
+
+/// SIGTERM and SIGINT, both an order to stop gracefully.
+struct StopSignal {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl StopSignal {
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn wait(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! `weir config check` and `weir config example`: what every setting is, and where it is from.
+//! Secrets are named, never shown.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use clap::ArgMatches;
+use comfy_table::{ContentArrangement, Table, presets};
+
+use crate::config::{Config, SETTINGS};
+
+pub fn run(matches: &ArgMatches, env: HashMap<String, String>) -> anyhow::Result<()> {
+    let text = match matches.subcommand() {
+        Some(("check", matches)) => check(matches, env)?,
+        _ => example(),
+    };
+    std::io::stdout().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+fn check(matches: &ArgMatches, env: HashMap<String, String>) -> anyhow::Result<String> {
+    let mut raw = super::raw(matches, env)?;
+    let master = raw.master_key.as_ref().map(|(_, source)| source.to_string());
+    let config = Config::resolve(&mut raw)?;
+    let mut settings = table(&["setting", "value", "from"]);
+    let file = raw.file.as_ref().map_or_else(|| "none".to_owned(), |path| path.display().to_string());
+    settings.add_row(["settings file", file.as_str(), ""]);
+    for setting in SETTINGS {
+        let written = raw.value(setting.name);
+        settings.add_row([setting.name, written.text.as_str(), &written.source.to_string()]);
+    }
+    let master = master.unwrap_or_else(|| "made at the first start".to_owned());
+    settings.add_row(["master key", "(not shown)", &master]);
+    let mut providers = table(&["provider", "speaks", "base URL", "credentials", "after a hang-up", "from"]);
+    for provider in &config.providers {
+        let credentials = provider.credentials.iter().map(|credential| credential.name.as_str());
+        providers.add_row([
+            provider.name.as_str(),
+            &format!("{:?}", provider.speaks).to_lowercase(),
+            &provider.base_url,
+            &credentials.collect::<Vec<_>>().join(", "),
+            &format!("{:?}", provider.on_hangup).to_lowercase(),
+            &provider.source,
+        ]);
+    }
+    Ok(format!("{settings}\n\n{providers}\n\nEverything can be used.\n"))
+}
+
+fn table(head: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(head);
+    table
+}
+
+/// The text of `config.example.toml`.
+pub fn example() -> String {
+    let mut text = String::from(
+        "# Every setting of Weir with its default. Written by `weir config example`; copy it to weir.toml.\n\
+         # A flag (--listen) goes before an environment variable, a variable before this file.\n",
+    );
+    for setting in SETTINGS {
+        let name = setting.name.replace('-', "_");
+        let bare = setting.default.parse::<u64>().is_ok() || matches!(setting.default, "true" | "false");
+        let value = if bare { setting.default.to_owned() } else { format!("\"{}\"", setting.default) };
+        let _ = write!(text, "\n# {} [--{}, {}]\n{name} = {value}\n", setting.doc, setting.name, setting.env);
+    }
+    text.push_str(TABLES);
+    text
+}
+
+const TABLES: &str = r#"
+# Providers. Those that everybody knows need no entry: OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY,
+# DEEPSEEK_API_KEY, MISTRAL_API_KEY, GROQ_API_KEY, XAI_API_KEY, OPENROUTER_API_KEY, TOGETHER_API_KEY,
+# FIREWORKS_API_KEY and OLLAMA_HOST bring them; OPENAI_BASE_URL and its like move them elsewhere.
+# Several secrets in one variable are separated by commas.
+#
+# [providers.openai]
+# api_keys = ["${OPENAI_KEY_A}", "file:/run/secrets/openai-b"]  # used in turn
+#
+# [providers.my-vllm]            # anything OpenAI-compatible: vLLM, llama.cpp, LM Studio, Azure's v1 endpoint
+# kind = "openai"                # or "anthropic"
+# base_url = "http://10.0.0.5:8080/v1"
+# api_key = "${VLLM_KEY}"
+# models = ["llama-*", "qwen*"]  # names that go here without 'my-vllm/' before them
+# catalogue = "openai"           # whose prices its models have; left out: none, unless priced below
+# free = false                   # true: its models cost nothing
+# on_hangup = "drain"            # after a client hangs up: "drain" (read on for the usage) or "cancel"
+# stream_options = true          # whether it accepts stream_options.include_usage
+
+# Other names for models.
+#
+# [aliases]
+# fast = "openai/gpt-4o-mini"
+
+# Prices, in dollars per million tokens as decimal text. They go before the catalogue's.
+#
+# [[prices]]
+# provider = "my-vllm"
+# model = "llama-3.3-70b"
+# input = "0.20"
+# output = "0.60"
+# context_tokens = 131072
+# max_output_tokens = 8192
+"#;
