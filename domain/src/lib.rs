@@ -18,6 +18,7 @@
 )]
 
 pub mod catalog;
+pub mod day;
 pub mod id;
 pub mod money;
 pub mod prices;
@@ -27,9 +28,10 @@ pub mod time;
 pub mod usage;
 
 pub use catalog::{Catalog, Mode, Model, Override};
+pub use day::Day;
 pub use id::{HoldId, KeyId, LimitId, ProjectId, RequestId, TeamId, UserId};
 pub use money::{Money, Price};
-pub use prices::{Day, Offer, Prices, Rates, Step};
+pub use prices::{Offer, Prices, Rates, Step};
 pub use pricing::{Bounds, Unpriced};
 pub use secret::{Digest, Mask, Secret};
 pub use time::{Clock, Entropy, Timestamp};
