@@ -20,6 +20,7 @@
 pub mod ask;
 pub mod catalog;
 pub mod command;
+pub mod day;
 pub mod id;
 pub mod key;
 pub mod ledger;
@@ -37,12 +38,13 @@ pub mod window;
 
 pub use ask::Ask;
 pub use catalog::{Catalog, Mode, Model, Override};
+pub use day::Day;
 pub use id::{HoldId, KeyId, LimitId, ProjectId, RequestId, TeamId, UserId};
 pub use key::{Caller, Key, KeyKind, KeyState, SecretRecord, Status};
 pub use ledger::{Hold, Ledger};
 pub use limit::Limit;
 pub use money::{Charge, Money, Price};
-pub use prices::{Day, Offer, Prices, Rates, Step};
+pub use prices::{Offer, Prices, Rates, Step};
 pub use pricing::{Bounds, Unpriced};
 pub use refusal::{Code, Refusal};
 pub use row::{Ending, Row};

@@ -146,7 +146,8 @@ fn billed(rates: &Rates, class: Class, units: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::prices::{Day, Step};
+    use crate::day::Day;
+    use crate::prices::Step;
     use proptest::prelude::*;
 
     fn sonnet() -> Rates {
@@ -286,7 +287,9 @@ mod tests {
             (more_input, more_output) in (0..2_000_u64, 0..2_000_u64),
             capped: bool,
             seconds in -100_000..100_000_i64,
-            tier in proptest::sample::select(vec![None, Some("default"), Some("flex"), Some("priority")]),
+            tier in proptest::sample::select(
+                vec![None, Some("default"), Some("flex"), Some("priority")],
+            ),
         ) {
             let when = Day::parse("2026-11-21").expect("a day").start().plus_seconds(seconds);
             let usage = Class::ALL.into_iter().zip(used).fold(Usage::NONE, |usage, (class, units)| {

@@ -80,8 +80,8 @@ def build(genai, litellm, accepted, committed, pins):
         if slug:
             own = [genai_entry(slug, model, report) for model in provider["models"]]
             own = [entry for entry in own if entry]
-            entries += join(slug, own, overruled(slug, own, table.pop(slug, {}), accepted),
-                            pins, faults)
+            listed = overruled(slug, own, table.pop(slug, {}), accepted)
+            entries += join(slug, own, listed, pins, faults)
     for slug, listed in table.items():
         entries += join(slug, [], listed, pins, faults)
     entries = [entry for entry in entries if not dropped(entry, accepted)]
@@ -93,7 +93,9 @@ def build(genai, litellm, accepted, committed, pins):
                 rates["least_audio_millis"] = least
     entries.sort(key=lambda entry: (entry.provider, entry.name))
     faults += nonsense(entries) + changes(entries, committed, pins["as_of"])
-    refused, used = judge(faults, accepted)
+    near = [fault for fault in faults if " apart " in fault]
+    report += [f"believed genai-prices: {fault}" for fault in near]
+    refused, used = judge([fault for fault in faults if fault not in near], accepted)
     kept = {entry.label for entry in entries}
     report += [f"accepted: {fault}" for fault in used]
     report += [f"unused in accepted.json: {pattern}" for pattern in accepted["keep"]
@@ -183,7 +185,8 @@ def join(provider, own, listed, pins, faults):
         elif entry and entry.offers and entry.name.lower() not in extra:
             extra[entry.name.lower()] = entry
             if pattern:
-                faults += apart(entry, pattern.offers, pins["as_of"])
+                faults += [fault for fault in apart(entry, pattern.offers, pins["as_of"])
+                           if " apart " not in fault]
     for entry in own:
         complete(entry, joined.get(entry.label, []), pins["as_of"], faults)
     return own + list(extra.values())
@@ -295,13 +298,16 @@ def as_text(entry, told):
     separate = {kind for offer in entry.offers for _, rates in offer["ladder"] for kind in rates}
     wanted = [kind for kind, takes in (("image_input", sees), ("audio_input", hears))
               if takes and kind not in separate]
-    if entry.mode == "image" and not separate & {"image_output", "images"}:
-        # An image model that prices one kind of output means the picture.
-        wanted.append("image_output")
+    # A model that makes or hears one thing and prices one kind of tokens means that thing.
+    for mode, kind, others in (("image", "image_output", "images"),
+                               ("speech", "audio_output", "characters"),
+                               ("transcription", "audio_input", "audio_millis")):
+        if entry.mode == mode and not separate & {kind, others} and kind not in wanted:
+            wanted.append(kind)
     for offer in entry.offers:
         for _, rates in offer["ladder"]:
             for kind in wanted:
-                text = "output" if kind == "image_output" else "input"
+                text = "output" if kind.endswith("output") else "input"
                 if rates.get(text):
                     rates[kind] = rates[text]
 
@@ -318,8 +324,9 @@ def dropped(entry, accepted):
 
 def apart(entry, offers, day, fault="own-price-differs"):
     ours, theirs = standard_at(entry.offers, day), standard_at(offers, day)
-    return [f"{entry.label} {fault} {kind} {ours[kind]} against {theirs[kind]}"
-            for kind in ("input", "output") if far(ours.get(kind), theirs.get(kind))]
+    pairs = [(kind, ours.get(kind), theirs.get(kind)) for kind in ("input", "output")]
+    return [f"{entry.label} {fault if far(our, their) else 'apart'} {kind} {our} against {their}"
+            for kind, our, their in pairs if our and their and our != their]
 
 
 def far(one, other):
