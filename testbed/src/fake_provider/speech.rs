@@ -121,11 +121,10 @@ pub fn joined(pieces: &[Piece]) -> String {
 /// The tools to call.
 fn called<'a>(ask: &Ask, wish: &'a Wish) -> Vec<&'a Tool> {
     let pool: Vec<&Tool> = match &wish.choice {
-        Choice::None => Vec::new(),
         Choice::Named(name) => wish.tools.iter().filter(|tool| tool.name == *name).collect(),
         Choice::Any => wish.tools.iter().collect(),
         Choice::Auto if wish.user_last => wish.tools.iter().collect(),
-        Choice::Auto => Vec::new(),
+        Choice::Auto | Choice::None => Vec::new(),
     };
     let usual = if wish.parallel == Some(true) { 2 } else { 1 };
     let count = ask.script.tool_calls.unwrap_or_else(|| usual.min(pool.len()));
