@@ -2,6 +2,7 @@
 //! depends on it: the fake provider keeps its own log, so that it can contradict the gateway.
 
 pub mod bare_proxy;
+pub mod bench;
 pub mod fake_provider;
 pub mod load;
 pub mod serving;

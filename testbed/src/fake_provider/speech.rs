@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::ask::Ask;
-use super::{schema, words};
+use super::{schema, script, words};
 
 /// A tool as declared, whichever dialect declared it.
 #[derive(Debug, Clone)]
@@ -78,7 +78,7 @@ impl Speech {
     /// The answer to a request; `choice` tells several answers to one request apart.
     pub fn new(ask: &Ask, wish: &Wish, choice: usize) -> Self {
         let (tokens, cut_short) = ask.output_tokens();
-        let chunks = ask.script.chunks;
+        let chunks = ask.script.chunks.map(|chunks| chunks.min(script::MOST));
         let spoken = words::answer_words(&ask.said, choice, tokens);
         let called = called(ask, wish);
         if !called.is_empty() {

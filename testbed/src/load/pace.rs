@@ -33,12 +33,8 @@ pub async fn closed(run: &Run, connections: usize) -> io::Result<Report> {
                         return tally;
                     }
                     let answer = connection.exchange(&run.request, run.ending).await;
-                    // What began before counting, or ended after it, belongs to no second of it;
-                    // but a failure is never left out.
                     let now = Instant::now();
-                    if answer.is_err() || (now >= counting && now < end) {
-                        tally.count(&answer, now - started);
-                    }
+                    tally.count(&answer, (now >= counting && now < end).then(|| now - started));
                     if answer.is_err() {
                         tokio::time::sleep(Duration::from_millis(10)).await;
                     }
@@ -82,9 +78,8 @@ pub async fn open(run: &Run, rate: f64) -> io::Result<Report> {
             let waiting = idle.borrow_mut().pop();
             let mut connection = waiting.unwrap_or_else(|| Connection::new(run.address));
             let answer = connection.exchange(&run.request, run.ending).await;
-            if due >= counting {
-                tally.borrow_mut().count(&answer, due.elapsed());
-            }
+            let latency = (due >= counting).then(|| due.elapsed());
+            tally.borrow_mut().count(&answer, latency);
             idle.borrow_mut().push(connection);
         });
         while tasks.try_join_next().is_some() {}

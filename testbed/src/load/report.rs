@@ -14,13 +14,14 @@ use super::connection::Answer;
 pub struct Tally {
     latency: Histogram<u64>,
     first_byte: Histogram<u64>,
+    exchanges: u64,
     errors: u64,
     first_error: Option<String>,
 }
 
 impl Default for Tally {
     fn default() -> Self {
-        Self { latency: empty(), first_byte: empty(), errors: 0, first_error: None }
+        Self { latency: empty(), first_byte: empty(), exchanges: 0, errors: 0, first_error: None }
     }
 }
 
@@ -30,10 +31,13 @@ fn empty() -> Histogram<u64> {
 }
 
 impl Tally {
-    /// Counts one exchange that took `latency`.
-    pub fn count(&mut self, answer: &io::Result<Answer>, latency: Duration) {
+    /// Counts one exchange. Its latency counts only if there is one: an exchange outside the time
+    /// that is counted has none, but a failure is never left out.
+    pub fn count(&mut self, answer: &io::Result<Answer>, latency: Option<Duration>) {
         let error = match answer {
             Ok(answer) if answer.status == 200 && answer.complete => {
+                self.exchanges += 1;
+                let Some(latency) = latency else { return };
                 self.latency.saturating_record(micros(latency));
                 self.first_byte.saturating_record(micros(answer.first_byte));
                 return;
@@ -50,6 +54,7 @@ impl Tally {
     pub fn add(&mut self, other: Self) {
         self.latency.add(&other.latency).expect("both have the same bounds");
         self.first_byte.add(&other.first_byte).expect("both have the same bounds");
+        self.exchanges += other.exchanges;
         self.errors += other.errors;
         self.first_error = self.first_error.take().or(other.first_error);
     }
@@ -59,6 +64,7 @@ impl Tally {
         let (requests, seconds) = (self.latency.len(), length.as_secs_f64());
         Report {
             requests,
+            exchanges: self.exchanges,
             errors: self.errors,
             first_error: self.first_error.clone(),
             seconds,
@@ -77,8 +83,10 @@ fn micros(duration: Duration) -> u64 {
 /// A finished run.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    /// Requests that were answered well.
+    /// Requests that were answered well in the time that is counted.
     pub requests: u64,
+    /// Requests that were answered well at any time of the run: what the proxy's work divides by.
+    pub exchanges: u64,
     /// Requests that were not.
     pub errors: u64,
     /// What the first of them was.
