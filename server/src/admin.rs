@@ -8,7 +8,7 @@ use domain::command::{Actor, KeyChange, NewKey, revoke};
 use domain::key::{Key, KeyKind, SecretRecord};
 use domain::secret::{self, Kind};
 use domain::{Code, Entropy, KeyId, Refusal, Secret, Timestamp};
-use store::{Act, KeyQuery};
+use store::{Act, KeyQuery, NotChanged};
 
 use crate::failure::Failure;
 use crate::gate::Gate;
@@ -96,10 +96,11 @@ impl Desk {
     }
 
     async fn change(&self, id: KeyId, apply: impl FnOnce(&mut Key) -> Result<(), Refusal> + Send + 'static, act: Act) -> Result<Key, Failure> {
-        match self.gate.store.update_key(id, apply, act).await? {
-            Some(Ok(after)) => Ok(after),
-            Some(Err(refusal)) => Err(refusal.into()),
-            None => Err(no_such_key().into()),
+        match self.gate.store.update_key(id, None, apply, act).await {
+            Ok((_, after)) => Ok(after),
+            Err(NotChanged::Refused(refusal)) => Err(refusal.into()),
+            Err(NotChanged::Fault(store::Fault::NotFound)) => Err(no_such_key().into()),
+            Err(NotChanged::Fault(fault)) => Err(fault.into()),
         }
     }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use domain::command::Actor;
 use domain::secret::Kind;
 use domain::{Clock, Code, Digest, Entropy, Refusal, Secret};
@@ -45,12 +46,14 @@ pub struct App {
 /// Why Weir could not start: one sentence for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum StartFault {
-    #[error("{0}")]
+    #[error("{0}.")]
     Store(#[from] store::Fault),
     #[error("Cannot listen on {address}: {why}.")]
     Listen { address: SocketAddr, why: String },
-    #[error("{0}")]
+    #[error("{0}.")]
     Prices(#[from] prices::PriceFault),
+    #[error("The stored digest of the master key is damaged; set PROXY_MASTER_KEY to start with another.")]
+    MasterKey,
     #[error("TLS cannot be set up: {0}.")]
     Tls(String),
     #[error("A thread or runtime could not be started: {0}.")]
@@ -155,7 +158,9 @@ impl App {
             }
         }
         self.control.shutdown_timeout(Duration::from_secs(5));
-        self.desk.gate.store.close();
+        if let Err(fault) = self.desk.gate.store.close() {
+            tracing::error!(%fault, "the store could not be closed in order");
+        }
     }
 }
 
@@ -193,25 +198,25 @@ async fn master(store: &Store, given: Option<Secret>, entropy: &dyn Entropy) -> 
     if let Some(secret) = given {
         return Ok((secret.digest(), None));
     }
-    if let Some(bytes) = store.meta(NAME).await? {
-        let bytes: [u8; 32] = bytes.as_slice().try_into().map_err(|_| StartFault::Store(store::Fault::corrupt(NAME)))?;
-        return Ok((Digest::from_bytes(bytes), None));
+    if let Some(text) = store.meta(NAME).await? {
+        let bytes = HEXLOWER.decode(text.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
+        return Ok((Digest::from_bytes(bytes.ok_or(StartFault::MasterKey)?), None));
     }
     let secret = Kind::Master.mint(entropy);
     let digest = secret.digest();
-    store.set_meta(NAME, digest.bytes()).await?;
+    store.set_meta(NAME, HEXLOWER.encode(digest.bytes())).await?;
     Ok((digest, Some(secret)))
 }
 
 async fn list_secret(store: &Store, entropy: &dyn Entropy) -> Result<Secret, StartFault> {
     const NAME: &str = "list_secret";
-    if let Some(text) = store.meta(NAME).await?.and_then(|bytes| String::from_utf8(bytes).ok()) {
+    if let Some(text) = store.meta(NAME).await? {
         return Ok(Secret::new(text));
     }
     let mut bytes = [0; 32];
     entropy.fill(&mut bytes);
-    let text = data_encoding::HEXLOWER.encode(&bytes);
-    store.set_meta(NAME, text.as_bytes()).await?;
+    let text = HEXLOWER.encode(&bytes);
+    store.set_meta(NAME, text.clone()).await?;
     Ok(Secret::new(text))
 }
 

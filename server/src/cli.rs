@@ -3,7 +3,7 @@
 //! either way the same routes as everybody else.
 
 mod administer;
-mod settings;
+pub mod settings;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use comfy_table::{ContentArrangement, Table, presets};
 use domain::Secret;
 
 use crate::app::{App, Start};
@@ -50,6 +51,14 @@ fn dispatch(matches: &ArgMatches, env: HashMap<String, String>) -> anyhow::Resul
         Some((noun, matches)) => administer::run(noun, matches, env),
         None => Ok(()),
     }
+}
+
+/// An empty table for people.
+fn table(head: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(head);
+    table
 }
 
 /// Everything that can be said.

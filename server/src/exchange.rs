@@ -195,7 +195,7 @@ impl Exchange {
 /// Whether a whole answer is JSON, which is waited for, checked and priced before it is passed on.
 fn answers_json(dialect: Dialect) -> bool {
     match dialect {
-        Dialect::Speech | Dialect::Transcriptions | Dialect::Raw => false,
+        Dialect::Speech | Dialect::Raw => false,
         Dialect::Chat
         | Dialect::Completions
         | Dialect::Embeddings
@@ -203,6 +203,7 @@ fn answers_json(dialect: Dialect) -> bool {
         | Dialect::Moderations
         | Dialect::Images
         | Dialect::ImageEdits
+        | Dialect::Transcriptions
         | Dialect::Messages
         | Dialect::CountTokens
         | Dialect::Json => true,

@@ -11,7 +11,7 @@ use domain::refusal::{Code, Refusal};
 use domain::rule::{self, Permit, Target};
 use domain::secret::is_mistyped;
 use domain::{Bounds, Class, Clock, Digest, Money, Secret, Timestamp, pricing};
-use store::{Found, ReserveFault, Store};
+use store::{Found, NotReserved, Store};
 use tokio_util::task::TaskTracker;
 
 use crate::config::WireLimits;
@@ -160,9 +160,9 @@ impl Gate {
         let attempt = self.ids.hold(now);
         let hold = match self.store.reserve(key, attempt, amount, now).await {
             Ok(hold) => hold,
-            Err(ReserveFault::Refused(no)) => return Err(no.into()),
+            Err(NotReserved::Refused(no)) => return Err(no.into()),
             // The ledger cannot be asked: nothing is admitted on a guess.
-            Err(ReserveFault::Fault(fault)) => return Err(fault.into()),
+            Err(NotReserved::Fault(fault)) => return Err(fault.into()),
         };
         let facts = Facts::new(attempt, call, key, row.path, request, now);
         Ok(Reservation::new(Arc::clone(self), facts, routes, hold))

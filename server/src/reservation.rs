@@ -5,7 +5,9 @@
 use std::sync::Arc;
 
 use domain::key::Key;
-use domain::{Class, Ending, Evidence, Hold, HoldId, KeyId, Money, RequestId, Row, Timestamp, Usage, pricing};
+use domain::{Class, Ending, Evidence, HoldId, KeyId, Money, RequestId, Row, Timestamp, Usage, pricing};
+
+use store::Held;
 
 use crate::gate::Gate;
 use crate::models::Route;
@@ -50,7 +52,7 @@ pub struct Reservation {
     gate: Arc<Gate>,
     facts: Facts,
     routes: Vec<Arc<Route>>,
-    hold: Option<Hold>,
+    hold: Option<Held>,
     sent: Option<Sent>,
 }
 
@@ -70,7 +72,7 @@ pub struct Closed {
 }
 
 impl Reservation {
-    pub fn new(gate: Arc<Gate>, facts: Facts, routes: Vec<Arc<Route>>, hold: Hold) -> Self {
+    pub fn new(gate: Arc<Gate>, facts: Facts, routes: Vec<Arc<Route>>, hold: Held) -> Self {
         Self { gate, facts, routes, hold: Some(hold), sent: None }
     }
 
@@ -140,7 +142,6 @@ impl Reservation {
         if evidence == Evidence::Estimated && hold.amount() > Money::ZERO {
             cost = Some(hold.amount());
         }
-        self.gate.store.settle(hold, cost.unwrap_or(Money::ZERO));
         let now = self.gate.clock.monotonic_micros();
         let row = Row {
             attempt: self.facts.attempt,
@@ -168,7 +169,7 @@ impl Reservation {
             first_byte_micros: sent.first_byte_micros,
             total_micros: now.saturating_sub(self.facts.began_micros),
         };
-        if let Err(fault) = self.gate.store.record(row) {
+        if let Err(fault) = self.gate.store.settle(hold, row) {
             tracing::error!(request = %self.facts.request, %fault, "a ledger row could not be written");
         }
         Closed { cost }

@@ -7,8 +7,14 @@ mod content;
 mod hosted;
 pub mod json;
 mod members;
+mod observed;
 mod read;
 mod splice;
+mod sse;
+mod stream;
+mod usage;
 
+pub use observed::{Observed, read_answer};
 pub use read::{Dialect, Request, read};
 pub use splice::Rewrite;
+pub use stream::StreamReader;

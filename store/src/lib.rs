@@ -1,1 +1,294 @@
-//! placeholder
+//! Weir remembers in this room: who has which key, what was spent, who changed what.
+//!
+//! Law: decides nothing, knows no HTTP, reads no clock. On this machine that is a directory with
+//! two databases and a journal: `weir.db` holds records, `ledger/` holds one row per attempt and
+//! is the truth about money, `sums.db` holds hourly sums of those rows and can be made again.
+
+#![warn(missing_docs)]
+
+mod database;
+mod desk;
+mod directory;
+mod fault;
+mod home;
+mod journal;
+mod ledger;
+mod registry;
+mod sums;
+mod usage;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use domain::ledger::Balance;
+use domain::{Digest, HoldId, Key, KeyId, Money, Row, Timestamp};
+use tokio::sync::oneshot;
+
+use database::Commits;
+use desk::Desk;
+use directory::{Boarded, Directory};
+use home::Home;
+use journal::{Journal, Setting};
+use ledger::Balances;
+use sums::keeper::{Keeper, Question};
+
+pub use directory::Found;
+pub use fault::Fault;
+pub use journal::search::{RowQuery, Rows};
+pub use journal::{DiskAct, DiskProbe, Durability, Health, Recovery};
+pub use ledger::{Held, NotReserved};
+pub use registry::{Act, AuditRow, KeyQuery, NotChanged};
+pub use sums::Sum;
+pub use usage::{Group, UsageQuery, UsageReport, UsageSum};
+
+/// The sums' history.
+const SUMS_STEPS: &[&str] = &[include_str!("sums.sql")];
+
+/// How a store is kept.
+#[derive(Clone)]
+pub struct Options {
+    /// When a ledger row counts as written.
+    pub durability: Durability,
+    /// How many keys are kept in memory.
+    pub cached_keys: usize,
+    /// How large a journal segment grows before the next one is begun.
+    pub segment_bytes: u64,
+    /// Stands before the disk, in tests.
+    pub probe: Option<DiskProbe>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            durability: Durability::default(),
+            cached_keys: 100_000,
+            segment_bytes: 64 << 20,
+            probe: None,
+        }
+    }
+}
+
+/// Everything that is remembered, in one data directory that no other process has open.
+pub struct Store {
+    directory: Arc<Directory>,
+    journal: Journal,
+    balances: Balances,
+    /// The one connection that changes records.
+    writer: Desk,
+    /// Reads that a call waits for.
+    quick: Desk,
+    /// Reads that may take their time.
+    slow: Desk,
+    ledger_dir: PathBuf,
+    recovery: Recovery,
+    _home: Home,
+}
+
+impl Store {
+    /// Opens the data directory, making it where its parent exists.
+    ///
+    /// Blocks while rows that the sums have not seen are read.
+    pub fn open(dir: &Path, options: Options, now: Timestamp) -> Result<Self, Fault> {
+        let home = Home::open(dir)?;
+        let (records, sums) = (home.records(), home.sums());
+        let writer = database::writer(&records, Commits::Synced, registry::STEPS)?;
+        let keeper = Keeper::new(database::writer(&sums, Commits::Lazy, SUMS_STEPS)?)?;
+        let setting = Setting {
+            dir: home.ledger(),
+            durability: options.durability,
+            segment_bytes: options.segment_bytes,
+            probe: options.probe,
+        };
+        let (journal, recovery) = Journal::open(setting, keeper, now)?;
+        Ok(Self {
+            directory: Arc::new(Directory::new(options.cached_keys)),
+            journal,
+            balances: Balances::new(),
+            writer: Desk::start("records", writer)?,
+            quick: Desk::start("look-ups", database::reader(&records, &sums)?)?,
+            slow: Desk::start("lists", database::reader(&records, &sums)?)?,
+            ledger_dir: home.ledger(),
+            recovery,
+            _home: home,
+        })
+    }
+
+    /// What opening found in the journal, for the log.
+    pub const fn recovery(&self) -> Recovery {
+        self.recovery
+    }
+
+    /// Writes what was given and ends the threads; from here on everything answers
+    /// [`Fault::Closed`]. A second time does nothing. Blocks.
+    pub fn close(&self) -> Result<(), Fault> {
+        let closed = self.journal.close();
+        for desk in [&self.writer, &self.quick, &self.slow] {
+            desk.close();
+        }
+        closed
+    }
+
+    // ── the directory ──
+
+    /// What memory knows about a digest. Never waits.
+    pub fn find(&self, digest: &Digest) -> Found {
+        self.directory.find(digest)
+    }
+
+    /// The key with this digest, read where memory does not know. However many ask for one digest
+    /// at a time, it is read once.
+    pub async fn look_up(&self, digest: Digest) -> Result<Option<Arc<Key>>, Fault> {
+        match self.directory.find(&digest) {
+            Found::Key(key) => return Ok(Some(key)),
+            Found::Nobody => return Ok(None),
+            Found::Ask => {}
+        }
+        let (waiter, answer) = oneshot::channel();
+        if let Boarded::Pilot = self.directory.board(&digest, waiter) {
+            let directory = Arc::clone(&self.directory);
+            let posted = self.quick.post(move |connection| {
+                directory.fly(&digest, || registry::read_by_digest(connection, &digest));
+            });
+            if let Err(fault) = posted {
+                self.directory.cancel(&digest, &fault);
+            }
+        }
+        answer.await.unwrap_or(Err(Fault::Closed))
+    }
+
+    // ── the registry ──
+
+    /// Writes a new key. [`Fault::Taken`] where its id or one of its digests exists.
+    pub async fn insert_key(&self, key: Key, act: Act) -> Result<(), Fault> {
+        self.import_keys(vec![key], act).await
+    }
+
+    /// Writes many new keys and one audit row, all or nothing.
+    pub async fn import_keys(&self, keys: Vec<Key>, act: Act) -> Result<(), Fault> {
+        let directory = Arc::clone(&self.directory);
+        self.writer
+            .ask(move |connection| registry::insert(connection, &directory, keys, &act))
+            .await
+    }
+
+    /// Reads a key, lets `change` change it, and writes it back, while nobody else does. Gives the
+    /// key before and after. Revoking, disabling and rotating are changes like any other.
+    ///
+    /// The change is made even when nobody waits for this any more.
+    pub async fn update_key<E: Send + 'static>(
+        &self,
+        id: KeyId,
+        expected_revision: Option<u64>,
+        change: impl FnOnce(&mut Key) -> Result<(), E> + Send + 'static,
+        act: Act,
+    ) -> Result<(Key, Key), NotChanged<E>> {
+        let directory = Arc::clone(&self.directory);
+        self.writer
+            .ask(move |connection| {
+                registry::update(connection, &directory, id, expected_revision, change, &act)
+            })
+            .await
+    }
+
+    /// The key with this id.
+    pub async fn key(&self, id: KeyId) -> Result<Option<Key>, Fault> {
+        self.quick.ask(move |connection| registry::read(connection, id)).await
+    }
+
+    /// A page of keys, newest first.
+    pub async fn keys(&self, query: KeyQuery) -> Result<Vec<Key>, Fault> {
+        self.slow.ask(move |connection| registry::list::page(connection, &query)).await
+    }
+
+    /// How many keys all pages together have.
+    pub async fn count_keys(&self, query: KeyQuery) -> Result<u64, Fault> {
+        self.slow.ask(move |connection| registry::list::count(connection, &query)).await
+    }
+
+    /// A note about the instance.
+    pub async fn meta(&self, name: &'static str) -> Result<Option<String>, Fault> {
+        self.quick.ask(move |connection| registry::meta(connection, name)).await
+    }
+
+    /// Writes a note about the instance.
+    pub async fn set_meta(&self, name: &'static str, value: String) -> Result<(), Fault> {
+        self.writer.ask(move |connection| registry::set_meta(connection, name, &value)).await
+    }
+
+    /// Administrative acts, newest first, older than the one numbered `before`.
+    pub async fn audit(&self, before: Option<i64>, most: usize) -> Result<Vec<AuditRow>, Fault> {
+        self.slow.ask(move |connection| registry::audit::read(connection, before, most)).await
+    }
+
+    // ── the ledger ──
+
+    /// Holds `amount` on every limit of `key`, or on none. Waits only where a limit is asked for
+    /// the first time. Nothing is held while the ledger cannot be written.
+    ///
+    /// `now` must be the row's `began_at`: a call counts in the window it was admitted in.
+    pub async fn reserve(
+        &self,
+        key: &Key,
+        id: HoldId,
+        amount: Money,
+        now: Timestamp,
+    ) -> Result<Held, NotReserved> {
+        self.balances.reserve(&self.journal, key, id, amount, now).await
+    }
+
+    /// Closes `held` with what `row` cost, and records the row. Never waits for the disk.
+    pub fn settle(&self, held: Held, row: Row) -> Result<(), Fault> {
+        self.balances.settle(&self.journal, Some(held), row)
+    }
+
+    /// Closes `held` with nothing spent and nothing recorded: nothing was sent.
+    pub fn release(&self, held: Held) {
+        self.balances.release(held);
+    }
+
+    /// Records a row that nothing was held for.
+    pub fn record(&self, row: Row) -> Result<(), Fault> {
+        self.balances.settle(&self.journal, None, row)
+    }
+
+    /// How each limit of `key` stands, in the order of its limits.
+    pub async fn balances(&self, key: &Key, now: Timestamp) -> Result<Vec<Balance>, Fault> {
+        self.balances.balances(&self.journal, key, now).await
+    }
+
+    /// Whether the ledger can be written.
+    pub fn health(&self) -> Health {
+        self.journal.health()
+    }
+
+    /// Waits until every row given so far is written, and counted in the sums.
+    pub async fn flush(&self) -> Result<(), Fault> {
+        self.journal.flush().await
+    }
+
+    /// What a key spent since the UTC hour of `since`, every row given so far included.
+    pub async fn spent(&self, key: KeyId, since: Timestamp) -> Result<Money, Fault> {
+        let question = Question { key, spans: vec![(since, None)] };
+        let spent = self.journal.spent(question).await?;
+        Ok(spent.amounts.first().copied().unwrap_or_default())
+    }
+
+    /// Sums of usage, every row given so far included.
+    pub async fn usage(&self, query: UsageQuery) -> Result<UsageReport, Fault> {
+        self.journal.flush().await?;
+        self.slow.ask(move |connection| usage::report(connection, &query)).await
+    }
+
+    /// Single rows, newest first, every row given so far included.
+    pub async fn rows(&self, query: RowQuery) -> Result<Rows, Fault> {
+        self.journal.drain().await?;
+        let (dir, segments) = (self.ledger_dir.clone(), self.journal.segments());
+        self.slow.ask(move |_| journal::search::search(&dir, &segments, &query)).await
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        let _ = self.close();
+    }
+}

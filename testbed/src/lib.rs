@@ -1,5 +1,8 @@
 //! What Weir is tested and measured with. Nothing here is shipped, and nothing in the product
 //! depends on it: the fake provider keeps its own log, so that it can contradict the gateway.
 
+pub mod bare_proxy;
+pub mod bench;
 pub mod fake_provider;
+pub mod load;
 pub mod serving;

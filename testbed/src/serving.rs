@@ -57,6 +57,8 @@ where
         tokio::spawn(async move {
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
+                // A caller's idle connections stay open: closing them would be a fault of ours.
+                .header_read_timeout(None)
                 .max_buf_size(512 * 1024)
                 .serve_connection(TokioIo::new(stream), service);
             // A peer that goes away is not news here; the log has recorded it.

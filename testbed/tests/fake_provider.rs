@@ -1,5 +1,7 @@
 //! The fake provider as its users see it: over HTTP, and in its log.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::Table;
 use domain::Secret;
 use domain::secret::Kind;
 use http::{Method, Request};
@@ -18,12 +18,13 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Map, Value, json};
 
+use super::table;
 use crate::app::{App, Start, StartFault};
 use crate::config::Config;
 use crate::machine::{MachineClock, MachineEntropy};
 
 /// What `weir` can administer.
-pub fn commands() -> Vec<Command> {
+pub(super) fn commands() -> Vec<Command> {
     let id = || Arg::new("id").required(true).value_name("KEY").help("The key's id (its hash in the API)");
     let key = Command::new("key").about("Make, show and end keys").subcommand_required(true).subcommands([
         common(Command::new("create").about("Make a key; its secret is shown once").args([
@@ -74,7 +75,7 @@ struct Asked {
     body: Option<Value>,
 }
 
-pub fn run(noun: &str, matches: &ArgMatches, env: HashMap<String, String>) -> anyhow::Result<()> {
+pub(super) fn run(noun: &str, matches: &ArgMatches, env: HashMap<String, String>) -> anyhow::Result<()> {
     let (verb, matches) = match matches.subcommand() {
         Some((verb, matches)) => (verb, matches),
         None => ("", matches),
@@ -181,7 +182,7 @@ fn send(asked: Asked, matches: &ArgMatches, env: HashMap<String, String>) -> any
             app.stop();
             answer
         }
-        Err(StartFault::Store(store::Fault::InUse { .. })) => runtime.block_on(request(&running, given.as_ref(), asked)),
+        Err(StartFault::Store(store::Fault::InUse(_))) => runtime.block_on(request(&running, given.as_ref(), asked)),
         Err(fault) => Err(fault.into()),
     }
 }
@@ -230,13 +231,6 @@ fn shown(noun: &str, verb: &str, matches: &ArgMatches, answer: &Value) -> String
         _ if matches.get_flag("calls") => calls_table(answer),
         _ => usage_table(answer),
     }
-}
-
-fn table(head: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(head);
-    table
 }
 
 fn key_table(keys: &[Value]) -> Table {

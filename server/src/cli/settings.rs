@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use clap::ArgMatches;
-use comfy_table::{ContentArrangement, Table, presets};
 
+use super::table;
 use crate::config::{Config, SETTINGS};
 
 pub fn run(matches: &ArgMatches, env: HashMap<String, String>) -> anyhow::Result<()> {
@@ -45,13 +45,6 @@ fn check(matches: &ArgMatches, env: HashMap<String, String>) -> anyhow::Result<S
         ]);
     }
     Ok(format!("{settings}\n\n{providers}\n\nEverything can be used.\n"))
-}
-
-fn table(head: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(head);
-    table
 }
 
 /// The text of `config.example.toml`.

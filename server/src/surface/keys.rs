@@ -102,8 +102,8 @@ pub fn create(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
 pub fn list(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
     async move {
         let mut query = Query::read(call.head.uri.query())?;
-        let page_size = query.number("page_size", 1, 1000)?.unwrap_or(100);
-        let offset = query.number("offset", 0, u32::MAX)?.unwrap_or(0);
+        let page_size = query.number("page_size", 1, 999)?.unwrap_or(100) as usize;
+        let offset = query.number("offset", 0, u32::MAX)?.unwrap_or(0) as usize;
         let include_disabled = query.boolean("include_disabled")?.unwrap_or(true);
         let after = match query.text("page_token") {
             None => None,
@@ -116,14 +116,13 @@ pub fn list(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
             after: after.map(KeyId::from_ulid),
             offset,
             // One more than asked for tells whether there is another page.
-            page_size: page_size.saturating_add(1),
+            page_size: page_size + 1,
             include_disabled,
             ..KeyQuery::default()
         };
         let mut keys = desk.keys(actor, wanted).await?;
-        let size = usize::try_from(page_size).unwrap_or(usize::MAX);
-        let more = keys.len() > size;
-        keys.truncate(size);
+        let more = keys.len() > page_size;
+        keys.truncate(page_size);
         let next = keys.last().filter(|_| more).map(|key| mark::make(&desk.list_secret, key.id.ulid()));
         let mut data = Vec::with_capacity(keys.len());
         for key in &keys {

@@ -26,8 +26,8 @@ pub fn alive(_desk: &Desk, _actor: Actor, _call: Call) -> BoxFuture<'_, Result<A
 pub fn ready(desk: &Desk, _actor: Actor, _call: Call) -> BoxFuture<'_, Result<Answer, Failure>> {
     async move {
         Ok(match desk.gate.store.health() {
-            Health::Well => json(StatusCode::OK, &State { status: "ready" }),
-            Health::Broken(_) => json(StatusCode::SERVICE_UNAVAILABLE, &State { status: "unavailable" }),
+            Health::Good => json(StatusCode::OK, &State { status: "ready" }),
+            Health::Full | Health::Broken(_) => json(StatusCode::SERVICE_UNAVAILABLE, &State { status: "unavailable" }),
         })
     }
     .boxed()

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use http::StatusCode;
 use serde::Serialize;
 use serde::ser::SerializeMap as _;
-use store::{Group, RowQuery, UsageQuery, UsageSum};
+use store::{Group, RowQuery, Sum, UsageQuery, UsageSum};
 
 use crate::admin::Desk;
 use crate::failure::{Failure, rfc3339};
@@ -66,7 +66,10 @@ struct SumView<'a> {
 #[derive(Serialize)]
 struct Sums<'a> {
     data: Vec<SumView<'a>>,
+    /// Of everything asked about, shown above or not.
     totals: SumView<'a>,
+    /// Whether there are more groups than `limit`.
+    cut_short: bool,
 }
 
 /// `GET /api/v1/usage?group_by=model,day&from=…&until=…&key=…&model=…&provider=…`
@@ -85,12 +88,12 @@ pub fn sums(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
             model: query.text("model"),
             provider: query.text("provider"),
             group,
-            most: query.number("limit", 1, 10_000)?.unwrap_or(1_000),
+            most: query.number("limit", 1, 10_000)?.unwrap_or(1_000) as usize,
         };
         query.end()?;
-        let usage = desk.gate.store.usage(wanted).await?;
-        let data = usage.groups.iter().map(sum_view).collect();
-        Ok(json(StatusCode::OK, &Sums { data, totals: sum_view(&usage.totals) }))
+        let report = desk.gate.store.usage(wanted).await?;
+        let data = report.sums.iter().map(group_view).collect();
+        Ok(json(StatusCode::OK, &Sums { data, totals: sum_view(&report.total), cut_short: report.cut_short }))
     }
     .boxed()
 }
@@ -107,20 +110,30 @@ fn maker(actor: Actor) -> Option<KeyId> {
     }
 }
 
-fn sum_view(sum: &UsageSum) -> SumView<'_> {
+fn group_view(group: &UsageSum) -> SumView<'_> {
     SumView {
-        from: sum.from.map(rfc3339),
-        key: sum.key.map(|key| key.to_string()),
-        model: sum.model.as_deref(),
-        provider: sum.provider.as_deref(),
+        from: group.start.map(rfc3339),
+        key: group.key.map(|key| key.to_string()),
+        model: group.model.as_deref(),
+        provider: group.provider.as_deref(),
+        ..sum_view(&group.sum)
+    }
+}
+
+fn sum_view(sum: &Sum) -> SumView<'_> {
+    SumView {
+        from: None,
+        key: None,
+        model: None,
+        provider: None,
         calls: sum.calls,
-        failed_calls: sum.failed_calls,
-        unpriced_calls: sum.unpriced_calls,
+        failed_calls: sum.failed,
+        unpriced_calls: sum.unpriced,
         input_tokens: sum.usage.input_tokens(),
         output_tokens: sum.usage.output_tokens(),
         units: Units(&sum.usage),
         cost: Dollars(sum.cost),
-        cost_estimated: Dollars(sum.cost_estimated),
+        cost_estimated: Dollars(sum.estimated),
     }
 }
 
@@ -163,6 +176,8 @@ impl Serialize for Rates<'_> {
 #[derive(Serialize)]
 struct Calls<'a> {
     data: Vec<CallView<'a>>,
+    /// Whether older rows were left unread.
+    cut_short: bool,
 }
 
 /// `GET /api/v1/usage/calls?key=…&request_id=…&from=…&until=…&limit=…`, the newest first.
@@ -174,7 +189,7 @@ pub fn calls(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
             request: query.parsed("request_id", "the x-request-id of an answer")?,
             from: query.moment("from")?,
             until: query.moment("until")?,
-            most: query.number("limit", 1, 1_000)?.unwrap_or(100),
+            most: query.number("limit", 1, 1_000)?.unwrap_or(100) as usize,
         };
         query.end()?;
         let wanted = match (actor, wanted.key) {
@@ -186,8 +201,9 @@ pub fn calls(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
             }
             (_, None) => return Err(invalid("key", "sent, when a management key asks for single calls").into()),
         };
-        let rows = desk.gate.store.rows(wanted).await?;
-        Ok(json(StatusCode::OK, &Calls { data: rows.iter().map(call_view).collect() }))
+        let found = desk.gate.store.rows(wanted).await?;
+        let data = found.rows.iter().map(call_view).collect();
+        Ok(json(StatusCode::OK, &Calls { data, cut_short: found.cut_short }))
     }
     .boxed()
 }

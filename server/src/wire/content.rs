@@ -6,7 +6,7 @@ use domain::ask::Ask;
 use domain::refusal::Refusal;
 
 use super::checks::{invalid, list, missing};
-use super::json::{Kind, Value};
+use super::json::{Kind, Members, Opened, Value};
 
 /// The roles of every API; which of them a model takes is its provider's business.
 const ROLES: [&str; 6] = ["system", "developer", "user", "assistant", "tool", "function"];
@@ -25,12 +25,17 @@ pub(super) fn messages(ask: &mut Ask, messages: Value<'_>) -> Result<(), Refusal
     if messages.kind() != Kind::Array {
         return Err(invalid("messages", "`messages` must be an array."));
     }
+    let mut items = messages.items();
     let mut count = 0;
-    for (index, message) in messages.items().enumerate() {
-        if index == MESSAGES_MAX {
+    while let Some(item) = items.open() {
+        if count == MESSAGES_MAX {
             return Err(invalid("messages", "`messages` must have fewer than 100000 items."));
         }
-        self::message(ask, message, index)?;
+        let Opened::Object(mut message) = item else {
+            return Err(invalid(format!("messages[{count}]"), "A message must be an object."));
+        };
+        self::message(ask, &mut message, count)?;
+        items.close(message);
         count += 1;
     }
     if count == 0 {
@@ -39,12 +44,9 @@ pub(super) fn messages(ask: &mut Ask, messages: Value<'_>) -> Result<(), Refusal
     Ok(())
 }
 
-fn message(ask: &mut Ask, message: Value<'_>, index: usize) -> Result<(), Refusal> {
-    if message.kind() != Kind::Object {
-        return Err(invalid(format!("messages[{index}]"), "A message must be an object."));
-    }
+fn message(ask: &mut Ask, message: &mut Members<'_>, index: usize) -> Result<(), Refusal> {
     let mut role = false;
-    for member in message.members() {
+    for member in message {
         match member.name.as_ref() {
             "role" => {
                 self::role(member.value, || format!("messages[{index}].role"))?;
@@ -121,26 +123,41 @@ pub(super) fn items(ask: &mut Ask, input: Value<'_>) -> Result<(), Refusal> {
             return Err(invalid("input", "`input` must be a string or an array."));
         }
     }
-    list(input, "input", MESSAGES_MAX)?;
     for (index, item) in input.items().enumerate() {
+        if index == MESSAGES_MAX {
+            return Err(invalid("input", "`input` must have fewer than 100000 items."));
+        }
         if item.kind() != Kind::Object {
             return Err(invalid(
                 format!("input[{index}]"),
                 "An item of `input` must be an object.",
             ));
         }
-        let kind = item.get("type").and_then(|kind| kind.as_str());
-        if kind.as_deref().is_none_or(|kind| kind == "message") {
-            if let Some(role) = item.get("role") {
-                self::role(role, || format!("input[{index}].role"))?;
-            }
-            if let Some(content) = item.get("content") {
-                self::content(ask, content)
-                    .map_err(|bad| invalid(format!("input[{index}].content"), bad.0))?;
-            }
-        } else {
-            part(ask, item);
+        self::item(ask, item, index)?;
+    }
+    Ok(())
+}
+
+fn item(ask: &mut Ask, item: Value<'_>, index: usize) -> Result<(), Refusal> {
+    let (mut kind, mut role, mut inside) = (None, None, None);
+    for member in item.members() {
+        match member.name.as_ref() {
+            "type" => kind = member.value.as_str(),
+            "role" => role = Some(member.value),
+            "content" => inside = Some(member.value),
+            _ => {}
         }
+    }
+    if kind.is_some_and(|kind| kind != "message") {
+        part(ask, item);
+        return Ok(());
+    }
+    if let Some(role) = role {
+        self::role(role, || format!("input[{index}].role"))?;
+    }
+    if let Some(inside) = inside {
+        let path = || format!("input[{index}].content");
+        content(ask, inside).map_err(|bad| invalid(path(), bad.0))?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@
 use domain::refusal::Refusal;
 
 use super::checks::invalid;
-use super::json::{Kind, Value};
+use super::json::{Kind, Opened, Value};
 use super::read::Dialect;
 
 /// The tools that the client runs itself, in OpenAI's APIs.
@@ -51,13 +51,20 @@ fn tools(dialect: Dialect, tools: Value<'_>) -> Result<Option<&'static str>, Ref
     if tools.kind() != Kind::Array {
         return Err(invalid("tools", "`tools` must be an array."));
     }
-    for (index, tool) in tools.items().enumerate() {
-        if tool.kind() != Kind::Object {
-            return Err(invalid(format!("tools[{index}]"), "A tool must be an object."));
-        }
-        if !run_by_client(dialect, tool.get("type")) {
+    let mut items = tools.items();
+    for index in 0_usize.. {
+        let mut tool = match items.open() {
+            None => break,
+            Some(Opened::Object(tool)) => tool,
+            Some(Opened::Other) => {
+                return Err(invalid(format!("tools[{index}]"), "A tool must be an object."));
+            }
+        };
+        let kind = tool.by_ref().find(|member| member.name == "type").map(|member| member.value);
+        if !run_by_client(dialect, kind) {
             return Ok(Some("tools"));
         }
+        items.close(tool);
     }
     Ok(None)
 }

@@ -138,6 +138,12 @@ impl<'a> Value<'a> {
         self.members().filter(|member| member.name == name).last().map(|member| member.value)
     }
 
+    /// The value that begins at or behind `start` in text that nobody checked: good for measuring,
+    /// not for deciding.
+    pub(crate) fn unchecked(text: &'a [u8], start: usize) -> Option<Self> {
+        Walk { bytes: text, start: 0, at: start }.value()
+    }
+
     /// What stands between a string's quotes.
     pub(crate) fn inner(&self) -> &'a [u8] {
         self.bytes.get(1..self.bytes.len().saturating_sub(1)).unwrap_or_default()
@@ -157,6 +163,33 @@ impl<'a> Value<'a> {
 /// The items of an array.
 #[derive(Clone, Debug)]
 pub struct Items<'a>(Walk<'a>);
+
+/// The next item of an array, an object not yet passed over.
+#[derive(Clone, Debug)]
+pub(crate) enum Opened<'a> {
+    Object(Members<'a>),
+    Other,
+}
+
+impl<'a> Items<'a> {
+    /// The next item, whose end is only known when its members were gone through: what is in
+    /// large objects is looked at once this way, not twice. An object is given back to
+    /// [`Items::close`] before the next is opened.
+    pub(crate) fn open(&mut self) -> Option<Opened<'a>> {
+        self.0.space()?;
+        if self.0.bytes.get(self.0.at) != Some(&b'{') {
+            return self.0.value().map(|_| Opened::Other);
+        }
+        let Walk { bytes, start, at } = self.0;
+        Some(Opened::Object(Members(Walk { bytes, start, at: at + 1 })))
+    }
+
+    /// Goes on behind an object that was opened.
+    pub(crate) fn close(&mut self, mut object: Members<'a>) {
+        object.by_ref().for_each(drop);
+        self.0.at = object.0.at + 1;
+    }
+}
 
 impl<'a> Iterator for Items<'a> {
     type Item = Value<'a>;
@@ -180,8 +213,9 @@ impl<'a> Iterator for Members<'a> {
     }
 }
 
-/// Goes through a checked container one value at a time. A member's name is a value here, and
-/// commas, colons and closing brackets are passed over: the grammar was checked before.
+/// Goes through a checked container one value at a time, up to the bracket that closes it. A
+/// member's name is a value here, and commas and colons are passed over: the grammar was checked
+/// before.
 #[derive(Clone, Debug)]
 struct Walk<'a> {
     bytes: &'a [u8],
@@ -190,13 +224,20 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn value(&mut self) -> Option<Value<'a>> {
-        let from = loop {
+    /// Goes to the next value, unless there is none.
+    fn space(&mut self) -> Option<()> {
+        loop {
             match self.bytes.get(self.at)? {
-                b' ' | b'\t' | b'\n' | b'\r' | b',' | b':' | b'}' | b']' => self.at += 1,
-                _ => break self.at,
+                b' ' | b'\t' | b'\n' | b'\r' | b',' | b':' => self.at += 1,
+                b'}' | b']' => return None,
+                _ => return Some(()),
             }
-        };
+        }
+    }
+
+    fn value(&mut self) -> Option<Value<'a>> {
+        self.space()?;
+        let from = self.at;
         let rest = self.bytes.get(from..)?;
         let (kind, length) = extent(rest)?;
         self.at = from + length;
@@ -225,12 +266,13 @@ fn extent(bytes: &[u8]) -> Option<(Kind, usize)> {
 /// The length of the string that `bytes` begin with, quotes included.
 fn string_length(bytes: &[u8]) -> usize {
     let mut at = 1;
-    while let Some(found) = bytes.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
-        at += found;
-        if bytes.get(at) == Some(&b'"') {
-            return at + 1;
+    while let Some(rest) = bytes.get(at..) {
+        at += scan::plain_length(rest);
+        match bytes.get(at) {
+            Some(b'"') => return at + 1,
+            Some(_) => at += 2,
+            None => break,
         }
-        at += 2;
     }
     bytes.len()
 }

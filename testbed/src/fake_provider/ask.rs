@@ -106,6 +106,7 @@ impl Ask {
     /// How many tokens one answer has, and whether the caller's maximum cut it short.
     pub fn output_tokens(&self) -> (u64, bool) {
         let wanted = self.script.output_tokens.or(self.script.chunks).unwrap_or(16);
+        let wanted = wanted.min(script::MOST);
         match self.max_tokens() {
             Some(max) if max < wanted && !self.script.ignore_max => (max, true),
             _ => (wanted, false),

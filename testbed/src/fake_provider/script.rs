@@ -11,6 +11,9 @@ use serde_json::{Number, Value};
 /// The header a script may come in.
 pub const HEADER: &str = "x-fake-script";
 
+/// The most tokens, and the most chunks, an answer is made of: it is built before it is sent.
+pub const MOST: u64 = 1_000_000;
+
 /// Everything a request can ask for. An unknown field is an error: a misspelt fault that is
 /// silently not injected makes a test pass for the wrong reason.
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -152,8 +152,8 @@ impl Thread {
     }
 
     fn read_log(&self, head: &Parts) -> Response<Body> {
-        let after = head.uri.query().unwrap_or_default().split('&');
-        let after = after.filter_map(|pair| pair.strip_prefix("after=")?.parse().ok()).next();
+        let after = head.uri.query().unwrap_or_default();
+        let after = after.split('&').find_map(|pair| pair.strip_prefix("after=")?.parse().ok());
         let lines = self.provider.log.as_ref().map(|log| log.after(after.unwrap_or(0)));
         control(200, lines.unwrap_or_else(|| "[]".to_owned()))
     }

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::ask::Ask;
-use super::{schema, words};
+use super::{schema, script, words};
 
 /// A tool as declared, whichever dialect declared it.
 #[derive(Debug, Clone)]
@@ -78,7 +78,7 @@ impl Speech {
     /// The answer to a request; `choice` tells several answers to one request apart.
     pub fn new(ask: &Ask, wish: &Wish, choice: usize) -> Self {
         let (tokens, cut_short) = ask.output_tokens();
-        let chunks = ask.script.chunks;
+        let chunks = ask.script.chunks.map(|chunks| chunks.min(script::MOST));
         let spoken = words::answer_words(&ask.said, choice, tokens);
         let called = called(ask, wish);
         if !called.is_empty() {
@@ -121,11 +121,10 @@ pub fn joined(pieces: &[Piece]) -> String {
 /// The tools to call.
 fn called<'a>(ask: &Ask, wish: &'a Wish) -> Vec<&'a Tool> {
     let pool: Vec<&Tool> = match &wish.choice {
-        Choice::None => Vec::new(),
         Choice::Named(name) => wish.tools.iter().filter(|tool| tool.name == *name).collect(),
         Choice::Any => wish.tools.iter().collect(),
         Choice::Auto if wish.user_last => wish.tools.iter().collect(),
-        Choice::Auto => Vec::new(),
+        Choice::Auto | Choice::None => Vec::new(),
     };
     let usual = if wish.parallel == Some(true) { 2 } else { 1 };
     let count = ask.script.tool_calls.unwrap_or_else(|| usual.min(pool.len()));

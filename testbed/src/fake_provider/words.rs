@@ -47,7 +47,7 @@ pub fn id(prefix: &str, length: usize) -> String {
     text
 }
 
-/// One step of SplitMix64: neighbouring numbers give unlike ones.
+/// One step of `SplitMix64`: neighbouring numbers give unlike ones.
 pub fn scramble(state: u64) -> u64 {
     let mut z = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

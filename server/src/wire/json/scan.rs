@@ -412,25 +412,53 @@ fn finite(number: &[u8]) -> bool {
 }
 
 /// How many bytes there are before the first quote, backslash or control character.
-fn plain_length(bytes: &[u8]) -> usize {
-    let stops = |byte: u8| byte == b'"' || byte == b'\\' || byte < 0x20;
+pub(super) fn plain_length(bytes: &[u8]) -> usize {
     let mut length = 0;
     // Most strings are names and short words: those end before a wide look would pay.
-    let (near, far) = bytes.split_at(bytes.len().min(16));
-    for byte in near {
-        if stops(*byte) {
-            return length;
+    while length < 32 {
+        let Some(word) = bytes.get(length..).and_then(<[u8]>::first_chunk) else { break };
+        if let Some(before) = plain_in_word(*word) {
+            return length + before;
         }
-        length += 1;
+        length += 8;
     }
-    // The compiler makes this one comparison of 32 bytes, since no byte ends the loop early.
-    let (blocks, _) = far.as_chunks::<32>();
+    // No byte ends the inner loop early, so that the compiler can make it one wide comparison.
+    let (blocks, _) = bytes.get(length..).unwrap_or_default().as_chunks::<32>();
     for block in blocks {
-        if block.iter().fold(false, |any, byte| any | stops(*byte)) {
+        let mut any = 0;
+        for byte in block {
+            any |= u8::from(*byte == b'"') | u8::from(*byte == b'\\') | u8::from(*byte < 0x20);
+        }
+        if any != 0 {
             break;
         }
         length += 32;
     }
+    while let Some(word) = bytes.get(length..).and_then(<[u8]>::first_chunk) {
+        if let Some(before) = plain_in_word(*word) {
+            return length + before;
+        }
+        length += 8;
+    }
+    let stops = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
     let rest = bytes.get(length..).unwrap_or_default();
-    length + rest.iter().position(|byte| stops(*byte)).unwrap_or(rest.len())
+    length + rest.iter().position(stops).unwrap_or(rest.len())
+}
+
+/// The same for eight bytes at once; `None` where all are plain. A byte of `word ^ pattern` is
+/// zero where they are equal, and taking one from each byte borrows into its top bit only there.
+/// What a borrow may spoil is above the first hit, which is all that is looked at.
+fn plain_in_word(word: [u8; 8]) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([0x01; 8]);
+    const TOPS: u64 = u64::from_le_bytes([0x80; 8]);
+    const SPACES: u64 = u64::from_le_bytes([0x20; 8]);
+    const QUOTES: u64 = u64::from_le_bytes([b'"'; 8]);
+    const BACKSLASHES: u64 = u64::from_le_bytes([b'\\'; 8]);
+    let word = u64::from_le_bytes(word);
+    let (quotes, backslashes) = (word ^ QUOTES, word ^ BACKSLASHES);
+    let below = word.wrapping_sub(SPACES) & !word;
+    let equal =
+        (quotes.wrapping_sub(ONES) & !quotes) | (backslashes.wrapping_sub(ONES) & !backslashes);
+    let hits = (below | equal) & TOPS;
+    (hits != 0).then_some(usize::try_from(hits.trailing_zeros() / 8).unwrap_or(0))
 }

@@ -1,0 +1,40 @@
+-- What administrators decided, and who did what.
+
+CREATE TABLE key (
+  id         BLOB    NOT NULL PRIMARY KEY,
+  name       TEXT    NOT NULL,
+  kind       TEXT    NOT NULL,
+  maker      BLOB,
+  user       BLOB,
+  state      INTEGER NOT NULL, -- 0 active, 1 disabled, 2 revoked
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER,
+  updated_at INTEGER NOT NULL,
+  revision   INTEGER NOT NULL,
+  record     TEXT    NOT NULL  -- the whole of it, as JSON; the columns above are for finding it
+) STRICT;
+
+-- Lists are read from these alone until a page is full.
+CREATE INDEX key_list  ON key (id, state, name);
+CREATE INDEX key_maker ON key (maker, id, state, name) WHERE maker IS NOT NULL;
+
+CREATE TABLE secret (
+  digest BLOB NOT NULL PRIMARY KEY,
+  key    BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE meta (
+  name  TEXT NOT NULL PRIMARY KEY,
+  value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- One row for every administrative act, written with what it did.
+CREATE TABLE audit (
+  id      INTEGER PRIMARY KEY,
+  at      INTEGER NOT NULL,
+  actor   TEXT    NOT NULL,
+  action  TEXT    NOT NULL,
+  subject TEXT    NOT NULL,
+  before  TEXT,
+  after   TEXT
+) STRICT;
