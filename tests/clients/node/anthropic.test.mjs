@@ -141,7 +141,6 @@ test('what is marked for the cache gets there and is reported', async () => {
     })
   })
   assert.deepEqual(JSON.parse(call.body).system, system)
-  assert.equal(call.headers['anthropic-version'], '2023-06-01')
   const { usage } = answer
   assert.deepEqual([usage.input_tokens, usage.cache_read_input_tokens, usage.cache_creation_input_tokens], [100, 600, 300])
 })

@@ -147,7 +147,7 @@ class Messages(unittest.TestCase):
     def test_the_body_and_the_versions_a_provider_gets_are_what_the_client_sent(self):
         messages = user("as it was", output_tokens=2)
         with gateway.provider_calls() as seen:
-            self.client.messages.create(
+            raw = self.client.messages.with_raw_response.create(
                 model=CLAUDE,
                 max_tokens=64,
                 messages=messages,
@@ -163,7 +163,7 @@ class Messages(unittest.TestCase):
                 "metadata": {"user_id": "u1"}, "stop_sequences": ["END"],
             },
         )
-        self.assertEqual(seen[0]["headers"]["anthropic-version"], "2023-06-01")
+        self.assertEqual(seen[0]["headers"]["anthropic-version"], raw.http_request.headers["anthropic-version"])
         self.assertEqual(seen[0]["headers"]["anthropic-beta"], "context-1m-2025-08-07")
 
     def test_the_models_are_listed(self):
