@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use domain::refusal::Refusal;
 
-use text::{decode, plain_length};
+use text::{decode, plain_length, spells};
 
 pub(crate) use text::quoted;
 
@@ -141,13 +141,13 @@ impl<'a> Value<'a> {
 
     /// The value of a member; of several, the last.
     pub fn get(&self, name: &str) -> Option<Value<'a>> {
-        self.members().filter(|member| member.name == name).last().map(|member| member.value)
+        self.raw_members().filter(|(raw, _)| spells(raw, name)).last().map(|(_, value)| value)
     }
 
-    /// The value that begins at or behind `start` in text that nobody checked: good for measuring,
-    /// not for deciding.
-    pub(crate) fn unchecked(text: &'a [u8], start: usize) -> Option<Self> {
-        Walk { bytes: text, start: 0, at: start }.value()
+    /// The object's members, their names as they were written.
+    pub(crate) fn raw_members(&self) -> impl Iterator<Item = (&'a [u8], Value<'a>)> + use<'a> {
+        let mut walk = self.walk(Kind::Object);
+        std::iter::from_fn(move || Some((walk.value()?.inner(), walk.value()?)))
     }
 
     /// What stands between a string's quotes.
@@ -270,7 +270,7 @@ fn extent(bytes: &[u8]) -> Option<(Kind, usize)> {
 }
 
 /// The length of the string that `bytes` begin with, quotes included.
-fn string_length(bytes: &[u8]) -> usize {
+pub(crate) fn string_length(bytes: &[u8]) -> usize {
     let mut at = 1;
     while let Some(rest) = bytes.get(at..) {
         at += plain_length(rest);

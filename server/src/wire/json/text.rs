@@ -5,8 +5,11 @@ use std::borrow::Cow;
 /// Undoes the escapes of a checked string. What no Unicode text can hold, which only a provider's
 /// answer may have, becomes U+FFFD.
 pub(super) fn decode(raw: &[u8]) -> Cow<'_, str> {
-    let text = String::from_utf8_lossy(raw);
-    if memchr::memchr(b'\\', raw).is_none() {
+    let text = match std::str::from_utf8(raw) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(raw),
+    };
+    if !raw.contains(&b'\\') {
         return text;
     }
     let mut decoded = String::with_capacity(text.len());
@@ -19,6 +22,11 @@ pub(super) fn decode(raw: &[u8]) -> Cow<'_, str> {
     }
     decoded.push_str(rest);
     Cow::Owned(decoded)
+}
+
+/// Whether a name that is written `raw` is `name`.
+pub(super) fn spells(raw: &[u8], name: &str) -> bool {
+    raw == name.as_bytes() || (raw.contains(&b'\\') && decode(raw) == name)
 }
 
 /// The character that an escape means, and its length without the backslash.
