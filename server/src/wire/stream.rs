@@ -20,7 +20,6 @@ const MODEL_EVENTS_MAX: u8 = 4;
 
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(r#""usage""#));
 static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(r#""error""#));
-static DONE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("[DONE]"));
 static STOP: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("message_stop"));
 static DELTA: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(r#""delta""#));
 static TEXT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(r#""text""#));
@@ -156,8 +155,7 @@ impl StreamReader {
         self.events.read(&data) && self.strip_usage
     }
 
-    /// Whether the event may tell something, so that it is worth to be read. May be wrong to say
-    /// yes, never to say no.
+    /// Whether the event may tell something, so that it is worth to be read.
     fn is_telling(&self, event: &[u8]) -> bool {
         let nameless = self.events.observed.served_model.is_none();
         if nameless && self.events_seen < MODEL_EVENTS_MAX {
@@ -165,8 +163,12 @@ impl StreamReader {
         }
         match self.dialect {
             Dialect::Chat | Dialect::Completions => {
-                tells_usage(event) || finds(&ERROR, event) || finds(&DONE, event)
+                event.trim_ascii_end().ends_with(b"[DONE]")
+                    || tells_usage(event)
+                    || finds(&ERROR, event)
             }
+            // An event that is named as a piece of the answer holds nothing else.
+            Dialect::Messages | Dialect::Responses if is_piece(sse::name(event)) => false,
             Dialect::Messages => {
                 finds(&USAGE, event) || finds(&ERROR, event) || finds(&STOP, event)
             }
@@ -207,6 +209,10 @@ impl StreamReader {
         }
         u64::try_from(bytes).unwrap_or(u64::MAX)
     }
+}
+
+fn is_piece(name: &[u8]) -> bool {
+    name == b"content_block_delta" || name.ends_with(b".delta")
 }
 
 fn finds(finder: &Finder<'_>, event: &[u8]) -> bool {
