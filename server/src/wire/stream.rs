@@ -143,7 +143,7 @@ impl StreamReader {
         if event.len() > EVENT_BYTES_MAX {
             return false;
         }
-        self.events.observed.output_bytes += self.text_bytes(event);
+        self.events.observed.output_bytes += self.text_bytes(event.trim_ascii_end());
         if !self.is_telling(event) {
             return false;
         }
