@@ -47,6 +47,7 @@ fn what_is_not_one_document_of_text_is_refused() {
         b"\"\\ud800\\u0041\"",
         b"\"\\ud800x\"",
         b"\"\\ude00\\ud800\"",
+        b"\"\\udc00\\udc00\"",
         b"\"\\x41\"",
         b"\"\\u12g4\"",
         b"\"\\u12",

@@ -246,6 +246,9 @@ fn numbers_that_cannot_be_are_no_usage() {
         let observed = read_answer(Chat, body.as_bytes());
         assert_eq!((observed.usage, observed.invalid), (None, false), "{usage}");
     }
+    let written = br#"{"usage":{"input_tokens":1,"cache_creation_input_tokens":5,
+        "cache_creation":{"ephemeral_5m_input_tokens":6},"output_tokens":1}}"#;
+    assert_eq!(read_answer(Messages, written).usage, None);
     let broken = concat!(
         "data: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":9,",
         "\"cache_read_input_tokens\":-5}}}\n\n",

@@ -45,6 +45,7 @@ const CHANGES: &[(Dialect, &str, Rewrite<'_>, &str)] = &[
     (Dialect::Chat, r#","max_tokens":null"#, NAMED, r#","max_tokens":40"#),
     (Dialect::Chat, r#","max_tokens":50,"max_completion_tokens":30"#, CAP, r#","max_tokens":40,"max_completion_tokens":30"#),
     (Dialect::Chat, r#","max_completion_tokens":30"#, NAMED, r#","max_completion_tokens":30,"max_tokens":30"#),
+    (Dialect::Chat, r#","max_completion_tokens":90"#, NAMED, r#","max_completion_tokens":40,"max_tokens":40"#),
     (Dialect::Completions, "", CAP, r#","max_tokens":40"#),
     (Dialect::Responses, r#","max_output_tokens":41"#, CAP, r#","max_output_tokens":40"#),
     (Dialect::Messages, r#","max_tokens":4096"#, CAP, r#","max_tokens":40"#),
