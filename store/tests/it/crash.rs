@@ -26,7 +26,7 @@ fn segments(dir: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn a_second_opener_is_refused_until_the_first_has_closed() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory();
     let first = open(dir.path());
     let again = Store::open(dir.path(), Options::default(), NOON);
     assert!(matches!(again, Err(Fault::InUse(_))));
@@ -36,7 +36,7 @@ fn a_second_opener_is_refused_until_the_first_has_closed() {
 
 #[test]
 fn a_place_that_cannot_be_a_data_directory_says_why() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory();
     let open = |path: PathBuf| Store::open(&path, Options::default(), NOON).err().unwrap();
     assert!(matches!(open(dir.path().join("no/such")), Fault::NoParent(_)));
     fs::write(dir.path().join("file"), "").unwrap();
@@ -47,7 +47,7 @@ fn a_place_that_cannot_be_a_data_directory_says_why() {
 #[test]
 fn the_data_directory_is_its_owners_alone() {
     use std::os::unix::fs::PermissionsExt;
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory();
     let data = dir.path().join("data");
     let store = open(&data);
     wait(store.insert_key(key(1), act("key.create"))).unwrap();
@@ -63,7 +63,7 @@ fn the_data_directory_is_its_owners_alone() {
 
 #[test]
 fn a_newer_schema_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory();
     drop(open(dir.path()));
     let database = rusqlite::Connection::open(dir.path().join("weir.db")).unwrap();
     database.pragma_update(None, "user_version", 1_000).unwrap();
@@ -75,7 +75,7 @@ fn a_newer_schema_is_refused() {
 /// The journal cut off at every byte of its last rows: whole rows stay, and sums agree.
 #[test]
 fn cut_anywhere_every_whole_row_is_kept_and_counted() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory();
     let live = dir.path().join("live");
     let rows: Vec<_> = (0..12).map(|number| row(number, key_id(number % 3), NOON)).collect();
     let store = open(&live);
@@ -119,7 +119,7 @@ fn cut_anywhere_every_whole_row_is_kept_and_counted() {
 
 #[test]
 fn zeros_at_the_end_are_cut_and_damage_in_the_middle_is_named() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory();
     let store = open(dir.path());
     for number in 0..10 {
         store.record(row(number, key_id(1), NOON)).unwrap();
@@ -149,7 +149,7 @@ fn zeros_at_the_end_are_cut_and_damage_in_the_middle_is_named() {
 
 #[test]
 fn sums_are_made_again_from_the_journal() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory();
     let options = Options { segment_bytes: 2_000, ..Options::default() };
     let store = Store::open(dir.path(), options.clone(), NOON).unwrap();
     let rows: Vec<_> = (0..100).map(|number| row(number, key_id(number % 4), NOON)).collect();
@@ -178,7 +178,7 @@ fn sums_are_made_again_from_the_journal() {
 
 #[test]
 fn a_new_month_begins_a_new_segment() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory();
     let store = open(dir.path());
     let later = NOON.plus_seconds(20 * 86_400);
     for (number, at) in [(1, NOON), (2, later)] {
@@ -214,7 +214,7 @@ proptest! {
         steps in prop::collection::vec(step(), 1..14),
         seed in 0..1_000_000_u64,
     ) {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = directory();
         let options = Options { segment_bytes: 4_000, ..Options::default() };
         let mut place = dir.path().join("0");
         let mut store = Store::open(&place, options.clone(), NOON).unwrap();

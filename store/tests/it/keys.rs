@@ -12,7 +12,7 @@ type Never = std::convert::Infallible;
 
 #[test]
 fn reopening_keeps_everything() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory();
     let store = open(dir.path());
     let mut wanted = key(1);
     wanted.limits = vec![limit(1, 5, domain::Window::Lifetime)];
@@ -30,7 +30,7 @@ fn reopening_keeps_everything() {
 
 #[test]
 fn a_digest_or_an_id_belongs_to_one_key() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory();
     let store = open(dir.path());
     wait(store.insert_key(key(1), act("key.create"))).unwrap();
     let mut same_secret = key(2);
@@ -46,7 +46,7 @@ fn a_digest_or_an_id_belongs_to_one_key() {
 
 #[test]
 fn a_change_is_one_transaction_and_one_audit_row_without_digests() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory();
     let store = open(dir.path());
     wait(store.insert_key(key(1), act("key.create"))).unwrap();
     let rename = |key: &mut domain::Key| {
@@ -73,7 +73,7 @@ fn a_change_is_one_transaction_and_one_audit_row_without_digests() {
 
 #[test]
 fn a_change_that_panics_changes_nothing_and_breaks_nothing() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory();
     let store = open(dir.path());
     wait(store.insert_key(key(1), act("key.create"))).unwrap();
     let panics = |_: &mut domain::Key| -> Result<(), Never> { panic!("in a test") };
@@ -84,7 +84,7 @@ fn a_change_that_panics_changes_nothing_and_breaks_nothing() {
 
 #[test]
 fn what_was_nobodys_is_somebodys_once_it_is_inserted() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory();
     let store = open(dir.path());
     assert!(matches!(store.find(&digest(1)), Found::Ask));
     assert!(wait(store.look_up(digest(1))).unwrap().is_none());
@@ -98,7 +98,7 @@ fn what_was_nobodys_is_somebodys_once_it_is_inserted() {
 
 #[test]
 fn a_rotated_secret_opens_nothing_as_soon_as_the_change_is_answered() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory();
     let store = open(dir.path());
     wait(store.insert_key(key(1), act("key.create"))).unwrap();
     let rotate = |key: &mut domain::Key| {
@@ -117,7 +117,7 @@ fn a_rotated_secret_opens_nothing_as_soon_as_the_change_is_answered() {
 #[test]
 fn no_reader_brings_back_an_old_record() {
     const CHANGES: u64 = 150;
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory();
     let options = Options { cached_keys: 1, ..Options::default() };
     let store = Arc::new(Store::open(dir.path(), options, NOON).unwrap());
     let keys = (1..=8).map(key).collect();
@@ -158,7 +158,7 @@ fn no_reader_brings_back_an_old_record() {
 
 #[test]
 fn many_look_ups_of_one_digest_are_all_answered() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory();
     let store = open(dir.path());
     wait(store.import_keys(vec![key(1), key(2)], act("key.import"))).unwrap();
     let all = async {
@@ -174,7 +174,7 @@ fn many_look_ups_of_one_digest_are_all_answered() {
 
 #[test]
 fn lists_are_paged_newest_first_among_twenty_thousand() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory();
     let store = open(dir.path());
     let keys = (0..20_000_u64).map(|number| {
         let mut key = key(number);

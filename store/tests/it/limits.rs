@@ -18,7 +18,7 @@ fn costing(number: u64, key: domain::KeyId, cost: Money) -> Row {
 
 #[test]
 fn what_was_spent_survives_a_restart_and_still_counts() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory();
     let mut limited = key(1);
     limited.limits =
         vec![limit(1, 100, Window::Lifetime), limit(2, 10, Window::Calendar(Period::Day))];
@@ -44,7 +44,7 @@ fn what_was_spent_survives_a_restart_and_still_counts() {
 
 #[test]
 fn a_limit_that_came_during_a_call_counts_the_call() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory();
     let store = open(dir.path());
     let free = key(1);
     let mut limited = key(1);
@@ -65,7 +65,7 @@ fn a_limit_that_came_during_a_call_counts_the_call() {
 #[test]
 fn rows_settled_while_a_limit_opens_count_exactly_once() {
     const KEYS: u64 = 60;
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory();
     let store = Arc::new(open(dir.path()));
     let total = AtomicI64::new(0);
     let turn = AtomicU64::new(0);
@@ -102,7 +102,7 @@ fn rows_settled_while_a_limit_opens_count_exactly_once() {
 
 #[test]
 fn an_opening_that_is_given_up_leaves_nothing_behind() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory();
     let store = open(dir.path());
     let mut limited = key(1);
     limited.limits = vec![limit(1, 10, Window::Lifetime)];
@@ -123,7 +123,7 @@ fn an_opening_that_is_given_up_leaves_nothing_behind() {
 
 #[test]
 fn rows_are_found_by_key_request_and_time() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory();
     let store = open(dir.path());
     let at = |number: u64| NOON.plus_seconds(i64::try_from(number).unwrap());
     let rows: Vec<_> = (0..50).map(|n| row(n, key_id(n % 5), at(n))).collect();

@@ -13,6 +13,12 @@ use store::{Act, Group, Options, Store, Sum, UsageQuery};
 /// 2026-11-21T12:00:00Z
 pub(crate) const NOON: Timestamp = Timestamp::from_seconds(1_795_262_400);
 
+/// A new directory that is removed with the value: in memory where that is possible, so that a
+/// thousand openings do not wait for a disk.
+pub(crate) fn directory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 pub(crate) fn open(dir: &Path) -> Store {
     Store::open(dir, Options::default(), NOON).unwrap()
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use store::{DiskAct, Durability, Fault, Health, NotReserved, Options, RowQuery, Store};
@@ -30,7 +30,7 @@ fn store_with(
         let failing = Arc::clone(&failing);
         move |asked| {
             let fails = asked == act && failing.load(Ordering::SeqCst);
-            if fails { Err(kind.into()) } else { Ok(()) }
+            if fails { Err(kind.into()) } else { Ok(usize::MAX) }
         }
     };
     let options = Options { durability, probe: Some(Arc::new(probe)), ..Options::default() };
@@ -39,7 +39,7 @@ fn store_with(
 
 #[test]
 fn a_full_disk_refuses_new_calls_keeps_the_rows_and_heals() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory();
     let full = io::ErrorKind::StorageFull;
     let (store, failing) = store_with(dir.path(), Durability::Process, DiskAct::Write, full);
     let held = wait(store.reserve(&key(1), hold_id(1), domain::Money::ZERO, NOON)).unwrap();
@@ -60,9 +60,53 @@ fn a_full_disk_refuses_new_calls_keeps_the_rows_and_heals() {
     assert_eq!(sums_in(&open(dir.path())).len(), 2);
 }
 
+/// The disk takes a part of a batch, then nothing: at any byte, whether the process is killed then
+/// or room comes back, rows are whole and counted once.
+#[test]
+fn a_disk_that_is_full_in_the_middle_of_a_row() {
+    let rows: Vec<_> = (1..9).map(|number| row(number, key_id(number % 2), NOON)).collect();
+    for room in (1..900_usize).step_by(71) {
+        let dir = directory();
+        let live = dir.path().join("live");
+        let left = Arc::new(AtomicUsize::new(room));
+        let probe = {
+            let left = Arc::clone(&left);
+            move |_| match left.load(Ordering::SeqCst) {
+                0 => Err(io::ErrorKind::StorageFull.into()),
+                // One byte at a time, until there is no more room.
+                usize::MAX => Ok(usize::MAX),
+                some => {
+                    left.store(some - 1, Ordering::SeqCst);
+                    Ok(1)
+                }
+            }
+        };
+        let options = Options { probe: Some(Arc::new(probe)), ..Options::default() };
+        let store = Store::open(&live, options, NOON).unwrap();
+        for row in &rows {
+            store.record(row.clone()).unwrap();
+        }
+        wait_for(|| store.health() == Health::Full);
+        assert!(matches!(wait(store.flush()), Err(Fault::LedgerFull)));
+        let killed = dir.path().join("killed");
+        copy_dir(&live, &killed);
+        left.store(usize::MAX, Ordering::SeqCst);
+        wait_for(|| store.health() == Health::Good);
+        store.close().unwrap();
+        drop(store);
+        assert_eq!(sums_in(&open(&live)), sums_of(&rows), "room {room}");
+        let store = open(&killed);
+        let query = RowQuery { most: 10, ..RowQuery::default() };
+        let mut whole = wait(store.rows(query)).unwrap().rows;
+        whole.reverse();
+        assert_eq!(whole, rows[..whole.len()], "room {room}");
+        assert_eq!(sums_in(&store), sums_of(&whole), "room {room}");
+    }
+}
+
 #[test]
 fn what_waits_for_a_full_disk_is_bounded() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory();
     let full = io::ErrorKind::StorageFull;
     let (store, failing) = store_with(dir.path(), Durability::Process, DiskAct::Write, full);
     failing.store(true, Ordering::SeqCst);
@@ -77,7 +121,7 @@ fn what_waits_for_a_full_disk_is_bounded() {
 
 #[test]
 fn after_a_failed_sync_nothing_is_recorded_any_more() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory();
     let (store, failing) =
         store_with(dir.path(), Durability::Power, DiskAct::Sync, io::ErrorKind::Other);
     store.record(row(1, key_id(1), NOON)).unwrap();
@@ -98,7 +142,7 @@ fn after_a_failed_sync_nothing_is_recorded_any_more() {
 
 #[test]
 fn a_closed_store_says_so() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory();
     let store = open(dir.path());
     store.close().unwrap();
     store.close().unwrap();
