@@ -4,6 +4,7 @@
 
 mod checks;
 mod content;
+mod form;
 mod hosted;
 pub mod json;
 mod members;

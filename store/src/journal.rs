@@ -49,14 +49,15 @@ pub enum Health {
 /// What the journal is about to do to the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DiskAct {
-    /// Write a batch of rows.
+    /// Write rows, or the rest of them.
     Write,
     /// Make what was written survive a power cut.
     Sync,
 }
 
-/// Asked before every [`DiskAct`]; an error stands in for the disk's own.
-pub type DiskProbe = Arc<dyn Fn(DiskAct) -> io::Result<()> + Send + Sync>;
+/// Asked before every [`DiskAct`]: how many bytes may be written at once, or the error that stands
+/// in for the disk's own.
+pub type DiskProbe = Arc<dyn Fn(DiskAct) -> io::Result<usize> + Send + Sync>;
 
 /// What opening the journal found and did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

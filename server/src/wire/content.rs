@@ -6,7 +6,7 @@ use domain::ask::Ask;
 use domain::refusal::Refusal;
 
 use super::checks::{invalid, list, missing};
-use super::json::{Kind, Members, Opened, Value};
+use super::json::{Kind, Members, Opened, Value, string_length};
 
 /// The roles of every API; which of them a model takes is its provider's business.
 const ROLES: [&str; 6] = ["system", "developer", "user", "assistant", "tool", "function"];
@@ -181,53 +181,66 @@ fn part(ask: &mut Ask, part: Value<'_>) {
         | "local_shell_call"
         | "local_shell_call_output"
         | "tool_reference" => {}
-        "tool_result" => nested(ask, part.get("content")),
-        "function_call_output" | "custom_tool_call_output" => nested(ask, part.get("output")),
+        "tool_result" | "function_call_output" | "custom_tool_call_output" => {
+            let inside = |name| part.get(name);
+            inside("content").into_iter().chain(inside("output")).for_each(|it| search(ask, it));
+        }
         "item_reference" | "container_upload" => ask.input_elsewhere = true,
         _ => search(ask, part),
     }
 }
 
-/// Content inside a part. What is not as it must be is the provider's to refuse, and searched.
-fn nested(ask: &mut Ask, inside: Option<Value<'_>>) {
-    let Some(inside) = inside else { return };
-    if inside.kind() == Kind::Array {
-        inside.items().for_each(|item| part(ask, item));
-    } else {
-        search(ask, inside);
-    }
-}
-
-/// Looks for whatever is not text in a value of unknown shape.
+/// Looks for whatever is not text in a value of unknown shape. One pass over its tokens, however
+/// deep it is nested.
 pub(super) fn search(ask: &mut Ask, value: Value<'_>) {
-    match value.kind() {
-        Kind::Array => value.items().for_each(|item| search(ask, item)),
-        Kind::Object => {
-            for member in value.members() {
-                match (member.name.as_ref(), member.value.kind()) {
-                    ("type", _) if member.value.inner() == b"text" => return,
-                    ("file_id" | "container_id", Kind::String) => ask.input_elsewhere = true,
-                    ("data" | "file_data" | "b64_json" | "result", Kind::String) => {
-                        ask.media = true;
-                    }
-                    (name, Kind::String) => address(ask, name, member.value),
-                    (_, Kind::Array | Kind::Object) => search(ask, member.value),
-                    (_, Kind::Null | Kind::Bool | Kind::Number) => {}
+    let bytes = value.bytes();
+    let (mut at, mut depth) = (0, 0_usize);
+    let mut name: &[u8] = &[];
+    // The object that is known to be text, and so is passed over to its end.
+    let mut text_at = None;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => {
+                let rest = bytes.get(at..).unwrap_or_default();
+                let length = string_length(rest);
+                let inside = rest.get(1..length - 1).unwrap_or_default();
+                at += length;
+                if is_name(bytes.get(at..).unwrap_or_default()) {
+                    name = inside;
+                } else if name == b"type" && inside == b"text" {
+                    text_at = text_at.or(Some(depth));
+                } else if text_at.is_none() {
+                    string(ask, name, inside);
                 }
+                continue;
             }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => {
+                text_at = text_at.filter(|open| *open != depth);
+                depth = depth.saturating_sub(1);
+            }
+            _ => {}
         }
-        Kind::String => address(ask, "", value),
-        Kind::Null | Kind::Bool | Kind::Number => {}
+        at += 1;
     }
 }
 
-/// A string that may be the address of a picture, or hold one.
-fn address(ask: &mut Ask, name: &str, value: Value<'_>) {
-    let start = value.inner().get(..5).unwrap_or_default();
-    if start.eq_ignore_ascii_case(b"data:") {
-        ask.media = true;
-    } else if name.ends_with("url") || name.ends_with("uri") || name == "image" {
-        ask.input_elsewhere = true;
+/// Whether what stands before `rest` is a member's name.
+fn is_name(rest: &[u8]) -> bool {
+    rest.trim_ascii_start().first() == Some(&b':')
+}
+
+/// A string that may be a picture, or the address of one.
+fn string(ask: &mut Ask, name: &[u8], text: &[u8]) {
+    let start = text.get(..5).unwrap_or_default();
+    match name {
+        _ if start.eq_ignore_ascii_case(b"data:") => ask.media = true,
+        b"data" | b"file_data" | b"b64_json" | b"result" => ask.media = true,
+        b"file_id" | b"container_id" | b"image" => ask.input_elsewhere = true,
+        name if name.ends_with(b"url") || name.ends_with(b"uri") => ask.input_elsewhere = true,
+        // A name that is written in a way to hide what it is.
+        name if name.contains(&b'\\') => ask.input_elsewhere = true,
+        _ => {}
     }
 }
 

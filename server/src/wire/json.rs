@@ -2,14 +2,20 @@
 //! body's own bytes, so that what is not changed is never written again. No tree is built here,
 //! and nothing here knows what a member means.
 
+mod fault;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use domain::refusal::Refusal;
+
+use text::{decode, plain_length, spells};
+
+pub(crate) use text::quoted;
 
 /// What kind of value it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,13 +141,13 @@ impl<'a> Value<'a> {
 
     /// The value of a member; of several, the last.
     pub fn get(&self, name: &str) -> Option<Value<'a>> {
-        self.members().filter(|member| member.name == name).last().map(|member| member.value)
+        self.raw_members().filter(|(raw, _)| spells(raw, name)).last().map(|(_, value)| value)
     }
 
-    /// The value that begins at or behind `start` in text that nobody checked: good for measuring,
-    /// not for deciding.
-    pub(crate) fn unchecked(text: &'a [u8], start: usize) -> Option<Self> {
-        Walk { bytes: text, start: 0, at: start }.value()
+    /// The object's members, their names as they were written.
+    pub(crate) fn raw_members(&self) -> impl Iterator<Item = (&'a [u8], Value<'a>)> + use<'a> {
+        let mut walk = self.walk(Kind::Object);
+        std::iter::from_fn(move || Some((walk.value()?.inner(), walk.value()?)))
     }
 
     /// What stands between a string's quotes.
@@ -264,10 +270,10 @@ fn extent(bytes: &[u8]) -> Option<(Kind, usize)> {
 }
 
 /// The length of the string that `bytes` begin with, quotes included.
-fn string_length(bytes: &[u8]) -> usize {
+pub(crate) fn string_length(bytes: &[u8]) -> usize {
     let mut at = 1;
     while let Some(rest) = bytes.get(at..) {
-        at += scan::plain_length(rest);
+        at += plain_length(rest);
         match bytes.get(at) {
             Some(b'"') => return at + 1,
             Some(_) => at += 2,
@@ -295,77 +301,4 @@ fn container_length(bytes: &[u8]) -> usize {
         }
     }
     at
-}
-
-/// Undoes the escapes of a checked string. What no Unicode text can hold, which only a provider's
-/// answer may have, becomes U+FFFD.
-fn decode(raw: &[u8]) -> Cow<'_, str> {
-    let text = String::from_utf8_lossy(raw);
-    if memchr::memchr(b'\\', raw).is_none() {
-        return text;
-    }
-    let mut decoded = String::with_capacity(text.len());
-    let mut rest = text.as_ref();
-    while let Some((before, escape)) = rest.split_once('\\') {
-        decoded.push_str(before);
-        let (character, length) = escaped(escape.as_bytes());
-        decoded.push(character);
-        rest = escape.get(length..).unwrap_or_default();
-    }
-    decoded.push_str(rest);
-    Cow::Owned(decoded)
-}
-
-/// The character that an escape means, and its length without the backslash.
-fn escaped(escape: &[u8]) -> (char, usize) {
-    match escape.first() {
-        Some(b'b') => ('\u{8}', 1),
-        Some(b'f') => ('\u{c}', 1),
-        Some(b'n') => ('\n', 1),
-        Some(b'r') => ('\r', 1),
-        Some(b't') => ('\t', 1),
-        Some(b'u') => unicode(escape),
-        Some(byte) => (char::from(*byte), 1),
-        None => (char::REPLACEMENT_CHARACTER, 0),
-    }
-}
-
-/// `u` and four digits, or two such escapes that make one character.
-fn unicode(escape: &[u8]) -> (char, usize) {
-    let first = escape.get(1..5).and_then(scan::hex).unwrap_or(0xfffd);
-    if let Some(plain) = char::from_u32(first) {
-        return (plain, 5);
-    }
-    let second = escape
-        .get(5..11)
-        .and_then(|next| next.strip_prefix(b"\\u"))
-        .and_then(scan::hex)
-        .filter(|low| first < 0xdc00 && (0xdc00..0xe000).contains(low));
-    match second.and_then(|low| char::from_u32(0x1_0000 + ((first & 0x3ff) << 10) + (low & 0x3ff)))
-    {
-        Some(pair) => (pair, 11),
-        None => (char::REPLACEMENT_CHARACTER, 5),
-    }
-}
-
-/// Writes `text` as a JSON string, quotes included.
-pub(crate) fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            control if u32::from(control) < 0x20 => {
-                let code = u32::from(control);
-                out.push_str("\\u00");
-                out.extend(
-                    [code >> 4, code & 15].map(|half| char::from_digit(half, 16)).iter().flatten(),
-                );
-            }
-            plain => out.push(plain),
-        }
-    }
-    out.push('"');
-    out
 }

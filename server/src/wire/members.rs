@@ -24,6 +24,8 @@ pub(super) struct Reading {
     pub(super) ask: Ask,
     pub(super) usage_asked: bool,
     pub(super) characters: u64,
+    /// The form of the answer that an upload asks for.
+    pub(super) response_format: Option<String>,
     pub(super) marks: Marks,
     best_of: Option<u64>,
     prompts: u64,
@@ -44,9 +46,17 @@ impl Reading {
             unbounded: None,
         };
         let marks = Marks::default();
-        let (usage_asked, characters) = (false, 0);
-        let (best_of, prompts, input) = (None, 1, false);
-        Self { dialect, ask, usage_asked, characters, marks, best_of, prompts, input }
+        Self {
+            dialect,
+            ask,
+            usage_asked: false,
+            characters: 0,
+            response_format: None,
+            marks,
+            best_of: None,
+            prompts: 1,
+            input: false,
+        }
     }
 
     /// Reads a whole body.

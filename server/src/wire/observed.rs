@@ -25,8 +25,9 @@ pub struct Observed {
     /// Whether the provider tells of an error in it.
     pub failed: bool,
     /// Bytes of text, reasoning and tool arguments that were seen, as JSON writes them. An upper
-    /// bound of the visible text's bytes (escapes are longer than what they mean); what a provider
-    /// thinks but does not show is not in it.
+    /// bound of the visible text's bytes (escapes are longer than what they mean), a wide one for a
+    /// whole body, where the wrapping counts too; what a provider thinks but does not show is not
+    /// in it.
     pub output_bytes: u64,
     /// Whether a body that must be JSON is not.
     pub invalid: bool,

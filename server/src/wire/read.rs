@@ -1,6 +1,9 @@
 //! The way in: a body of some dialect becomes a [`Request`], or a refusal that names the member at
 //! fault. What the request may cost, and whether it may be made, is decided elsewhere.
 
+#[cfg(test)]
+mod tests;
+
 use bytes::Bytes;
 
 use domain::ask::Ask;
@@ -103,6 +106,7 @@ pub fn read(dialect: Dialect, content_type: Option<&str>, body: Bytes) -> Result
         Dialect::Raw => {}
         Dialect::ImageEdits | Dialect::Transcriptions => {
             media_type(content_type, "multipart/form-data")?;
+            reading.form(&body, content_type.unwrap_or_default())?;
         }
         Dialect::Chat
         | Dialect::Completions
@@ -118,8 +122,7 @@ pub fn read(dialect: Dialect, content_type: Option<&str>, body: Bytes) -> Result
             reading.document(&body)?;
         }
     }
-    let Reading { ask, usage_asked, characters, marks, .. } = reading;
-    let response_format = None;
+    let Reading { ask, usage_asked, characters, response_format, marks, .. } = reading;
     Ok(Request { ask, usage_asked, characters, response_format, dialect, body, marks })
 }
 

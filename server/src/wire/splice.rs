@@ -1,6 +1,9 @@
 //! The body as it goes to the provider: the client's bytes, with only what must change put in
 //! their place. Nothing is written anew that could stay.
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 
 use bytes::Bytes;

@@ -60,6 +60,13 @@ impl Boundaries {
     }
 }
 
+/// The event's name, where its first line tells it.
+pub(super) fn name(event: &[u8]) -> &[u8] {
+    let Some(line) = event.strip_prefix(b"event:") else { return &[] };
+    let end = memchr::memchr2(b'\n', b'\r', line).unwrap_or(line.len());
+    line.get(..end).unwrap_or_default().trim_ascii()
+}
+
 /// The data of an event: the rest of its `data` lines, joined by LF.
 pub(super) fn data(event: &[u8]) -> Cow<'_, [u8]> {
     let event = event.strip_prefix(b"\xef\xbb\xbf").unwrap_or(event);

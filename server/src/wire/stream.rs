@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use memchr::memmem::Finder;
 
-use super::json::{Kind, Value};
+use super::json::string_length;
 use super::observed::{EventReader, Observed};
 use super::read::Dialect;
 use super::sse::{self, Boundaries};
@@ -20,7 +20,6 @@ const MODEL_EVENTS_MAX: u8 = 4;
 
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(r#""usage""#));
 static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(r#""error""#));
-static DONE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("[DONE]"));
 static STOP: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("message_stop"));
 static DELTA: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(r#""delta""#));
 static TEXT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(r#""text""#));
@@ -144,7 +143,7 @@ impl StreamReader {
         if event.len() > EVENT_BYTES_MAX {
             return false;
         }
-        self.events.observed.output_bytes += self.text_bytes(event);
+        self.events.observed.output_bytes += self.text_bytes(event.trim_ascii_end());
         if !self.is_telling(event) {
             return false;
         }
@@ -156,8 +155,7 @@ impl StreamReader {
         self.events.read(&data) && self.strip_usage
     }
 
-    /// Whether the event may tell something, so that it is worth to be read. May be wrong to say
-    /// yes, never to say no.
+    /// Whether the event may tell something, so that it is worth to be read.
     fn is_telling(&self, event: &[u8]) -> bool {
         let nameless = self.events.observed.served_model.is_none();
         if nameless && self.events_seen < MODEL_EVENTS_MAX {
@@ -165,8 +163,12 @@ impl StreamReader {
         }
         match self.dialect {
             Dialect::Chat | Dialect::Completions => {
-                tells_usage(event) || finds(&ERROR, event) || finds(&DONE, event)
+                event.trim_ascii_end().ends_with(b"[DONE]")
+                    || tells_usage(event)
+                    || finds(&ERROR, event)
             }
+            // An event that is named as a piece of the answer holds nothing else.
+            Dialect::Messages | Dialect::Responses if is_piece(sse::name(event)) => false,
             Dialect::Messages => {
                 finds(&USAGE, event) || finds(&ERROR, event) || finds(&STOP, event)
             }
@@ -199,16 +201,18 @@ impl StreamReader {
             | Dialect::Raw => return 0,
         };
         let (mut bytes, mut at) = (0, 0);
-        while let Some(rest) = event.get(at..) {
-            let Some(found) = name.find(rest) else { break };
+        while let Some(found) = event.get(at..).and_then(|rest| name.find(rest)) {
             at += found + name.needle().len();
-            if let Some(value) = member_value(event, at) {
-                bytes += strings(value, 0);
-                at = value.span().end;
-            }
+            let (text, length) = spoken(event.get(at..).unwrap_or_default());
+            bytes += text;
+            at += length;
         }
         u64::try_from(bytes).unwrap_or(u64::MAX)
     }
+}
+
+fn is_piece(name: &[u8]) -> bool {
+    name == b"content_block_delta" || name.ends_with(b".delta")
 }
 
 fn finds(finder: &Finder<'_>, event: &[u8]) -> bool {
@@ -229,26 +233,37 @@ fn tells_usage(event: &[u8]) -> bool {
     false
 }
 
-/// The value behind a member's name that ends at `at`.
-fn member_value(event: &[u8], at: usize) -> Option<Value<'_>> {
-    let colon = event.get(at..)?.iter().position(|byte| !matches!(byte, b' ' | b'\t'))?;
-    (event.get(at + colon) == Some(&b':')).then(|| Value::unchecked(event, at + colon + 1))?
-}
-
-/// The lengths of all texts in a delta. What is nested deeper than any provider nests is left out.
-fn strings(value: Value<'_>, depth: u8) -> usize {
-    if depth == 8 {
-        return 0;
-    }
-    match value.kind() {
-        Kind::String => value.inner().len(),
-        Kind::Array => value.items().map(|item| strings(item, depth + 1)).sum(),
-        Kind::Object => {
-            let spoken = value.members().filter(|it| !matches!(&*it.name, "role" | "type" | "id"));
-            spoken.map(|member| strings(member.value, depth + 1)).sum()
+/// The length of all texts in the value behind a member's name, and the length of what was looked
+/// at. Nobody checked what is read here: it is measured, and nothing is decided by it.
+fn spoken(after_name: &[u8]) -> (usize, usize) {
+    let (mut text, mut at, mut depth) = (0, 0, 0_usize);
+    let mut counts = true;
+    while let Some(byte) = after_name.get(at) {
+        match byte {
+            b'"' => {
+                let rest = after_name.get(at..).unwrap_or_default();
+                let length = string_length(rest);
+                let inside = rest.get(1..length - 1).unwrap_or_default();
+                at += length;
+                if depth > 0 && after_name.get(at) == Some(&b':') {
+                    counts = !matches!(inside, b"role" | b"type" | b"id");
+                } else if counts {
+                    text += inside.len();
+                }
+            }
+            b'{' | b'[' => (at, depth) = (at + 1, depth + 1),
+            b'}' | b']' => (at, depth) = (at + 1, depth.saturating_sub(1)),
+            b',' if depth == 0 => break,
+            _ => {
+                at += 1;
+                continue;
+            }
         }
-        Kind::Null | Kind::Bool | Kind::Number => 0,
+        if depth == 0 {
+            break;
+        }
     }
+    (text, at)
 }
 
 /// What is forwarded of one frame: runs of it, and what an earlier frame held back before them.

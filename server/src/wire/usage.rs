@@ -3,6 +3,7 @@
 //! as none: nothing is guessed here.
 
 use domain::usage::{Class, Usage};
+use smallvec::SmallVec;
 
 use super::json::{Kind, Value};
 use super::read::Dialect;
@@ -14,9 +15,29 @@ const COUNT_MAX: u64 = 1 << 31;
 #[derive(Clone, Copy, Debug)]
 struct Absurd;
 
+/// The members of one object of a report, so that it is gone through once.
+#[derive(Default)]
+struct Report<'a>(SmallVec<[(&'a [u8], Value<'a>); 12]>);
+
+impl<'a> Report<'a> {
+    fn new(object: Value<'a>) -> Self {
+        Self(object.raw_members().collect())
+    }
+
+    fn get(&self, name: &str) -> Option<Value<'a>> {
+        let found = self.0.iter().rev().find(|(raw, _)| *raw == name.as_bytes());
+        found.map(|(_, value)| *value).filter(|value| !value.is_null())
+    }
+
+    /// The report inside this one; an empty one where there is none.
+    fn inside(&self, name: &str) -> Self {
+        self.get(name).map(Self::new).unwrap_or_default()
+    }
+}
+
 /// A count, where it is there and not null.
-fn count(of: Option<Value<'_>>, name: &str) -> Result<Option<u64>, Absurd> {
-    match of.and_then(|object| object.get(name)).filter(|value| !value.is_null()) {
+fn count(of: &Report<'_>, name: &str) -> Result<Option<u64>, Absurd> {
+    match of.get(name) {
         None => Ok(None),
         Some(value) => match value.as_u64() {
             Some(count) if count <= COUNT_MAX => Ok(Some(count)),
@@ -25,7 +46,7 @@ fn count(of: Option<Value<'_>>, name: &str) -> Result<Option<u64>, Absurd> {
     }
 }
 
-fn part(of: Option<Value<'_>>, name: &str) -> Result<u64, Absurd> {
+fn part(of: &Report<'_>, name: &str) -> Result<u64, Absurd> {
     count(of, name).map(Option::unwrap_or_default)
 }
 
@@ -37,15 +58,16 @@ fn rest(whole: u64, parts: &[u64]) -> Result<u64, Absurd> {
 /// What a provider reports in one object; Anthropic's streams, which report in several, are read
 /// by [`MessagesUsage`].
 pub(super) fn read(dialect: Dialect, usage: Value<'_>) -> Option<Usage> {
+    let report = &Report::new(usage);
     let read = match dialect {
         Dialect::Messages => {
             let mut messages = MessagesUsage::default();
             messages.add(usage);
             return messages.usage();
         }
-        Dialect::Images | Dialect::ImageEdits => pictures(usage),
-        Dialect::Transcriptions if usage.get("type").is_some() => transcription(usage),
-        Dialect::Speech => speech(usage),
+        Dialect::Images | Dialect::ImageEdits => pictures(report),
+        Dialect::Transcriptions if report.get("type").is_some() => transcription(report),
+        Dialect::Speech => speech(report),
         Dialect::Chat
         | Dialect::Completions
         | Dialect::Embeddings
@@ -55,10 +77,10 @@ pub(super) fn read(dialect: Dialect, usage: Value<'_>) -> Option<Usage> {
         | Dialect::CountTokens
         | Dialect::Json
         | Dialect::Raw => {
-            if usage.get("input_tokens").is_some() {
-                response(usage)
+            if report.get("input_tokens").is_some() {
+                response(report)
             } else {
-                completion(dialect, usage)
+                completion(dialect, report)
             }
         }
     };
@@ -66,11 +88,9 @@ pub(super) fn read(dialect: Dialect, usage: Value<'_>) -> Option<Usage> {
 }
 
 /// OpenAI's `prompt_tokens` and `completion_tokens`, and what others made of them.
-fn completion(dialect: Dialect, usage: Value<'_>) -> Result<Usage, Absurd> {
-    let usage = Some(usage);
-    let details = |name| usage.and_then(|usage| usage.get(name));
-    let (of_prompt, of_answer) =
-        (details("prompt_tokens_details"), details("completion_tokens_details"));
+fn completion(dialect: Dialect, usage: &Report<'_>) -> Result<Usage, Absurd> {
+    let of_prompt = &usage.inside("prompt_tokens_details");
+    let of_answer = &usage.inside("completion_tokens_details");
     let total = count(usage, "total_tokens")?;
     let prompt = match count(usage, "prompt_tokens")? {
         Some(prompt) => prompt,
@@ -80,7 +100,7 @@ fn completion(dialect: Dialect, usage: Value<'_>) -> Result<Usage, Absurd> {
     };
     let answer = part(usage, "completion_tokens")?;
     let reasoning = part(of_answer, "reasoning_tokens")?;
-    let seconds = match details("prompt_audio_seconds").and_then(|seconds| seconds.as_u64()) {
+    let seconds = match usage.get("prompt_audio_seconds").and_then(|seconds| seconds.as_u64()) {
         Some(seconds) if seconds <= COUNT_MAX => seconds,
         _ => 0,
     };
@@ -103,8 +123,8 @@ fn completion(dialect: Dialect, usage: Value<'_>) -> Result<Usage, Absurd> {
     let written = part(of_prompt, "cache_write_tokens")?;
     let heard = part(of_prompt, "audio_tokens")?;
     let (spoken, drawn) = (part(of_answer, "audio_tokens")?, part(of_answer, "image_tokens")?);
-    let searches = details("server_tool_use");
-    let searches = part(searches, "web_search_requests")? + part(usage, "num_sources_used")?;
+    let searches = part(&usage.inside("server_tool_use"), "web_search_requests")?;
+    let searches = searches + part(usage, "num_sources_used")?;
     Ok(Usage::NONE
         .with(Class::Input, rest(prompt, &[cached, written, heard])?)
         .with(Class::CacheRead, cached)
@@ -119,10 +139,9 @@ fn completion(dialect: Dialect, usage: Value<'_>) -> Result<Usage, Absurd> {
 }
 
 /// The `input_tokens` and `output_tokens` of OpenAI's responses.
-fn response(usage: Value<'_>) -> Result<Usage, Absurd> {
-    let (of_input, of_output) =
-        (usage.get("input_tokens_details"), usage.get("output_tokens_details"));
-    let usage = Some(usage);
+fn response(usage: &Report<'_>) -> Result<Usage, Absurd> {
+    let of_input = &usage.inside("input_tokens_details");
+    let of_output = &usage.inside("output_tokens_details");
     let input = count(usage, "input_tokens")?.ok_or(Absurd)?;
     let mut output = part(usage, "output_tokens")?;
     if let Some(total) = count(usage, "total_tokens")? {
@@ -140,10 +159,9 @@ fn response(usage: Value<'_>) -> Result<Usage, Absurd> {
         .with(Class::Reasoning, reasoning))
 }
 
-fn pictures(usage: Value<'_>) -> Result<Usage, Absurd> {
-    let (of_input, of_output) =
-        (usage.get("input_tokens_details"), usage.get("output_tokens_details"));
-    let usage = Some(usage);
+fn pictures(usage: &Report<'_>) -> Result<Usage, Absurd> {
+    let of_input = &usage.inside("input_tokens_details");
+    let of_output = &usage.inside("output_tokens_details");
     let input = count(usage, "input_tokens")?.ok_or(Absurd)?;
     let output = part(usage, "output_tokens")?;
     let (seen, cached) = (part(of_input, "image_tokens")?, part(of_input, "cached_tokens")?);
@@ -156,13 +174,12 @@ fn pictures(usage: Value<'_>) -> Result<Usage, Absurd> {
         .with(Class::ImageOutput, rest(output, &[text])?))
 }
 
-fn transcription(usage: Value<'_>) -> Result<Usage, Absurd> {
+fn transcription(usage: &Report<'_>) -> Result<Usage, Absurd> {
     if usage.get("type").is_some_and(|kind| kind.inner() == b"duration") {
         let seconds = usage.get("seconds").ok_or(Absurd)?;
         return duration(seconds).ok_or(Absurd);
     }
-    let of_input = usage.get("input_token_details");
-    let usage = Some(usage);
+    let of_input = &usage.inside("input_token_details");
     let input = count(usage, "input_tokens")?.ok_or(Absurd)?;
     let heard = part(of_input, "audio_tokens")?;
     Ok(Usage::NONE
@@ -171,8 +188,7 @@ fn transcription(usage: Value<'_>) -> Result<Usage, Absurd> {
         .with(Class::Output, part(usage, "output_tokens")?))
 }
 
-fn speech(usage: Value<'_>) -> Result<Usage, Absurd> {
-    let usage = Some(usage);
+fn speech(usage: &Report<'_>) -> Result<Usage, Absurd> {
     Ok(Usage::NONE
         .with(Class::Input, count(usage, "input_tokens")?.ok_or(Absurd)?)
         .with(Class::AudioOutput, part(usage, "output_tokens")?))
@@ -213,8 +229,8 @@ impl MessagesUsage {
     }
 
     fn take(&mut self, usage: Value<'_>) -> Result<(), Absurd> {
-        let (written, tools) = (usage.get("cache_creation"), usage.get("server_tool_use"));
-        let usage = Some(usage);
+        let usage = &Report::new(usage);
+        let (written, tools) = (&usage.inside("cache_creation"), &usage.inside("server_tool_use"));
         self.input = count(usage, "input_tokens")?.or(self.input);
         for (place, of, name) in [
             (&mut self.cache_read, usage, "cache_read_input_tokens"),

@@ -23,18 +23,18 @@ use server::config::Config;
 use server::config::raw::Raw;
 use tempfile::TempDir;
 
-pub const MASTER: &str = "a-master-key-for-tests-only-0123456789";
+pub(crate) const MASTER: &str = "a-master-key-for-tests-only-0123456789";
 
 /// Secrets of ours that must never leave: the fake provider accepts any.
-pub const OPENAI_SECRET: &str = "sk-canary-openai-credential";
-pub const ANTHROPIC_SECRET: &str = "sk-ant-canary-credential";
+pub(crate) const OPENAI_SECRET: &str = "sk-canary-openai-credential";
+pub(crate) const ANTHROPIC_SECRET: &str = "sk-ant-canary-credential";
 
 /// Everything one test needs.
-pub struct World {
+pub(crate) struct World {
     app: Option<App>,
-    pub clock: Arc<ManualClock>,
-    pub provider: Provider,
-    pub data: TempDir,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) provider: Provider,
+    pub(crate) data: TempDir,
     url: String,
     runtime: tokio::runtime::Runtime,
     client: Client<HttpConnector, Full<Bytes>>,
@@ -42,11 +42,11 @@ pub struct World {
 
 /// Settings of a world that differ from the usual.
 #[derive(Default)]
-pub struct Unusual {
-    pub env: Vec<(&'static str, String)>,
-    pub settings_file: &'static str,
-    pub without_providers: bool,
-    pub pace: Duration,
+pub(crate) struct Unusual {
+    pub(crate) env: Vec<(&'static str, String)>,
+    pub(crate) settings_file: &'static str,
+    pub(crate) without_providers: bool,
+    pub(crate) pace: Duration,
 }
 
 /// Randomness that is the same in every run.
@@ -60,35 +60,35 @@ impl Entropy for Seeded {
 
 /// An answer, whole.
 #[derive(Debug)]
-pub struct Reply {
-    pub status: u16,
-    pub headers: HeaderMap,
-    pub text: String,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
 }
 
 impl Reply {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
 
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
     /// The error's code, in either dialect.
-    pub fn code(&self) -> String {
+    pub(crate) fn code(&self) -> String {
         self.json()["error"]["code"].as_str().unwrap_or_default().to_owned()
     }
 
     #[track_caller]
-    pub fn is(self, status: u16) -> Self {
+    pub(crate) fn is(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}", self.text);
         self
     }
 
     /// Asserts an error, and what is true of every error.
     #[track_caller]
-    pub fn refused(self, status: u16, code: &str) -> Self {
+    pub(crate) fn refused(self, status: u16, code: &str) -> Self {
         assert_eq!((self.status, self.code().as_str()), (status, code), "{}", self.text);
         assert_eq!(self.header("content-type"), "application/json");
         assert_eq!(self.header("cache-control"), "no-store");
@@ -103,11 +103,11 @@ impl Reply {
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(Unusual::default())
     }
 
-    pub fn with(unusual: Unusual) -> Self {
+    pub(crate) fn with(unusual: Unusual) -> Self {
         let provider = Provider::start();
         let data = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(1_800_000_000)));
@@ -121,23 +121,23 @@ impl World {
     }
 
     /// Stops Weir and starts it again on the same data.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.restart_with(&Unusual::default());
     }
 
-    pub fn restart_with(&mut self, unusual: &Unusual) {
+    pub(crate) fn restart_with(&mut self, unusual: &Unusual) {
         self.app.take().unwrap().stop();
         let app = start(&self.provider, &self.data, &self.clock, unusual);
         self.url = format!("http://{}", app.address());
         self.app = Some(app);
     }
 
-    pub fn address(&self) -> std::net::SocketAddr {
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
         self.app.as_ref().unwrap().address()
     }
 
     /// Sends any request.
-    pub fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Reply {
+    pub(crate) fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Reply {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -152,19 +152,19 @@ impl World {
         })
     }
 
-    pub fn get(&self, path: &str, secret: &str) -> Reply {
+    pub(crate) fn get(&self, path: &str, secret: &str) -> Reply {
         self.send(Method::GET, path, &[("authorization", &format!("Bearer {secret}"))], "")
     }
 
-    pub fn post(&self, path: &str, secret: &str, body: &Value) -> Reply {
+    pub(crate) fn post(&self, path: &str, secret: &str, body: &Value) -> Reply {
         self.with_json(Method::POST, path, secret, body)
     }
 
-    pub fn patch(&self, path: &str, secret: &str, body: &Value) -> Reply {
+    pub(crate) fn patch(&self, path: &str, secret: &str, body: &Value) -> Reply {
         self.with_json(Method::PATCH, path, secret, body)
     }
 
-    pub fn delete(&self, path: &str, secret: &str) -> Reply {
+    pub(crate) fn delete(&self, path: &str, secret: &str) -> Reply {
         self.send(Method::DELETE, path, &[("authorization", &format!("Bearer {secret}"))], "")
     }
 
@@ -174,7 +174,7 @@ impl World {
     }
 
     /// Makes a key with the master key.
-    pub fn key(&self, body: &Value) -> TestKey {
+    pub(crate) fn key(&self, body: &Value) -> TestKey {
         let mut body = body.clone();
         body.as_object_mut().unwrap().entry("name").or_insert(json!("test"));
         let made = self.post("/api/v1/keys", MASTER, &body).is(201).json();
@@ -185,24 +185,24 @@ impl World {
     }
 
     /// A key without restrictions.
-    pub fn any_key(&self) -> TestKey {
+    pub(crate) fn any_key(&self) -> TestKey {
         self.key(&json!({}))
     }
 
     /// One chat call; `script` tells the fake provider what to do.
-    pub fn chat(&self, secret: &str, script: &str) -> Reply {
+    pub(crate) fn chat(&self, secret: &str, script: &str) -> Reply {
         self.post("/v1/chat/completions", secret, &chat("gpt-4o", script))
     }
 
     /// The ledger's rows, the newest first.
-    pub fn rows(&self) -> Vec<Value> {
+    pub(crate) fn rows(&self) -> Vec<Value> {
         let answer = self.get("/api/v1/usage/calls", MASTER).is(200).json();
         answer["data"].as_array().unwrap().clone()
     }
 
     /// The ledger's rows, once there are as many as expected: a call whose client has gone is
     /// settled a little later.
-    pub fn rows_when(&self, count: usize) -> Vec<Value> {
+    pub(crate) fn rows_when(&self, count: usize) -> Vec<Value> {
         for _ in 0..400 {
             let rows = self.rows();
             if rows.len() >= count {
@@ -215,7 +215,7 @@ impl World {
 }
 
 /// A chat request whose last message carries a script for the fake provider.
-pub fn chat(model: &str, script: &str) -> Value {
+pub(crate) fn chat(model: &str, script: &str) -> Value {
     let content = if script.is_empty() { "Hello there".to_owned() } else { format!("Hello there <<{script}>>") };
     json!({"model": model, "messages": [{"role": "user", "content": content}]})
 }
@@ -228,9 +228,9 @@ impl Drop for World {
     }
 }
 
-pub struct TestKey {
-    pub id: String,
-    pub secret: String,
+pub(crate) struct TestKey {
+    pub(crate) id: String,
+    pub(crate) secret: String,
 }
 
 fn start(provider: &Provider, data: &TempDir, clock: &Arc<ManualClock>, unusual: &Unusual) -> App {
@@ -263,9 +263,9 @@ fn start(provider: &Provider, data: &TempDir, clock: &Arc<ManualClock>, unusual:
 }
 
 /// The fake provider, in a process of its own.
-pub struct Provider {
+pub(crate) struct Provider {
     child: Child,
-    pub url: String,
+    pub(crate) url: String,
     directory: TempDir,
 }
 
@@ -287,18 +287,18 @@ impl Provider {
     }
 
     /// What it wrote down: its own log, line by line.
-    pub fn log(&self) -> Vec<Value> {
+    pub(crate) fn log(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.directory.path().join("log.jsonl")).unwrap_or_default();
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
     /// The requests it got, as they began.
-    pub fn requests(&self) -> Vec<Value> {
+    pub(crate) fn requests(&self) -> Vec<Value> {
         self.log().into_iter().filter(|line| line["event"] == "start").collect()
     }
 
     /// The requests that have ended.
-    pub fn ended(&self) -> Vec<Value> {
+    pub(crate) fn ended(&self) -> Vec<Value> {
         self.log().into_iter().filter(|line| line["event"] == "end").collect()
     }
 }
@@ -311,7 +311,7 @@ impl Drop for Provider {
 }
 
 /// A program of this workspace, beside the test's own.
-pub fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let path = tests.parent().unwrap().parent().unwrap().join(name);
     assert!(path.exists(), "{} is not built: cargo build --workspace --bins", path.display());

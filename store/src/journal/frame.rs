@@ -93,3 +93,68 @@ pub(crate) fn is_frame(bytes: &[u8]) -> bool {
         .get(HEAD..HEAD + length)
         .is_some_and(|payload| crc32fast::hash(payload) == checksum && decode(payload).is_some())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Write as _;
+
+    use domain::{
+        Class, Ending, Evidence, HoldId, KeyId, Money, Price, RequestId, Timestamp, Usage,
+    };
+
+    fn row() -> Row {
+        let at = Timestamp::from_seconds(1_795_262_400);
+        Row {
+            attempt: HoldId::new(at, 1),
+            request: RequestId::new(at, 2),
+            key: KeyId::new(at, 3),
+            route: "r".into(),
+            model_asked: "a".into(),
+            model_used: "m".into(),
+            provider: "p".into(),
+            credential: "c".into(),
+            usage: Usage::NONE.with(Class::Input, 300).with(Class::ToolCalls, 1),
+            evidence: Evidence::Counted,
+            cost: Some(Money::from_nanos(5)),
+            price_version: "v".into(),
+            rates: vec![(Class::Output, Price::from_picos(7))],
+            stream: true,
+            status: 200,
+            ending: Ending::TimedOut,
+            began_at: at,
+            ours_micros: 9,
+            first_byte_micros: None,
+            total_micros: 10,
+        }
+    }
+
+    /// Journals are read by later versions. When this fails, [`Row`] has changed, and needs a
+    /// variant of its own in [`Entry`], beside the layout that is already on people's disks.
+    #[test]
+    fn the_layout_of_a_row_on_disk_does_not_change() {
+        let frame = Frame::of(&row()).unwrap();
+        let hex = frame.bytes().iter().fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        });
+        let written = "67000000f9f495ec00818080808080808080808080e0c8fefea1038280808080808080\
+                       80808080e0c8fefea103838080808080808080808080e0c8fefea10301720161016d01\
+                       700163ac020000000000000000000000000101010a017601040701c8010480c08b9a83\
+                       b2b00609000a";
+        assert_eq!(hex, written);
+        assert!(is_frame(frame.bytes()));
+        assert_eq!(decode(&frame.bytes()[HEAD..]), Some(row()));
+    }
+
+    #[test]
+    fn a_row_of_any_size_is_a_frame_or_refused() {
+        for (length, fits) in [(900, true), (1_100, true), (1 << 19, true), (1 << 20, false)] {
+            let large = Row { model_asked: "x".repeat(length).into(), ..row() };
+            match Frame::of(&large) {
+                Ok(frame) => assert_eq!(decode(&frame.bytes()[HEAD..]), Some(large)),
+                Err(_) => assert!(!fits, "{length}"),
+            }
+        }
+    }
+}

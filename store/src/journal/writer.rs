@@ -38,6 +38,8 @@ pub(super) struct Writer {
     sums: mpsc::Sender<Work>,
     sums_busy: Arc<AtomicBool>,
     writes: u32,
+    /// Rows came at the last turn.
+    warm: bool,
 }
 
 /// A batch on its way to the disk.
@@ -75,7 +77,18 @@ impl Writer {
         let hand = Hand::default();
         let deltas = Deltas::default();
         let sealed = Vec::new();
-        Self { shared, setting, live, hand, deltas, sealed, sums, sums_busy, writes: 0 }
+        Self {
+            shared,
+            setting,
+            live,
+            hand,
+            deltas,
+            sealed,
+            sums,
+            sums_busy,
+            writes: 0,
+            warm: false,
+        }
     }
 
     pub(super) fn run(mut self) {
@@ -108,24 +121,32 @@ impl Writer {
     fn gather(&mut self, retry: bool) -> Vec<Order> {
         let shared = Arc::clone(&self.shared);
         let mut queue = shared.queue.lock();
+        let idle = |queue: &Queue| queue.bytes.is_empty() && queue.orders.is_empty();
+        let mut lingered = retry;
         if retry && queue.orders.is_empty() {
-            self.shared.wake.wait_for(&mut queue, FULL_PAUSE);
-        } else if queue.bytes.is_empty() && queue.orders.is_empty() {
-            queue.asleep = true;
-            if self.deltas.rows() == 0 {
-                self.shared.wake.wait(&mut queue);
-            } else if self.shared.wake.wait_for(&mut queue, SUMS_PAUSE).timed_out() {
-                self.writes = SUMS_WRITES;
+            shared.wake.wait_for(&mut queue, FULL_PAUSE);
+        } else if idle(&queue) {
+            // Where rows came a moment ago more are likely, and need not wake anybody.
+            if mem::take(&mut self.warm) {
+                shared.wake.wait_for(&mut queue, LINGER);
+                lingered = true;
             }
-            queue.asleep = false;
+            if idle(&queue) {
+                queue.asleep = true;
+                if self.deltas.rows() == 0 {
+                    shared.wake.wait(&mut queue);
+                } else if shared.wake.wait_for(&mut queue, SUMS_PAUSE).timed_out() {
+                    self.writes = SUMS_WRITES;
+                }
+                queue.asleep = false;
+                lingered = false;
+            }
         }
-        if !retry
-            && queue.orders.is_empty()
-            && !queue.bytes.is_empty()
-            && queue.bytes.len() < PLENTY
-        {
-            self.shared.wake.wait_for(&mut queue, LINGER);
+        let few = !queue.bytes.is_empty() && queue.bytes.len() < PLENTY;
+        if !lingered && few && queue.orders.is_empty() {
+            shared.wake.wait_for(&mut queue, LINGER);
         }
+        self.warm = !queue.bytes.is_empty();
         if !retry {
             self.hand.pick_up(&mut queue);
         }
@@ -178,7 +199,7 @@ impl Writer {
                 failed => return failed,
             }
         }
-        if let Err(error) = self.probe(DiskAct::Write).and_then(|()| self.append()) {
+        if let Err(error) = self.append() {
             return if is_full(&error) {
                 Tried::Full
             } else {
@@ -193,8 +214,10 @@ impl Writer {
 
     /// Writes the rest of the batch, and remembers how far it came.
     fn append(&mut self) -> io::Result<()> {
-        while let Some(rest) = self.hand.bytes.get(self.hand.written..).filter(|b| !b.is_empty()) {
-            match (&self.live.file).write(rest) {
+        while self.hand.written < self.hand.bytes.len() {
+            let allowed = self.probe(DiskAct::Write)?;
+            let rest = &self.hand.bytes[self.hand.written..];
+            match (&self.live.file).write(&rest[..rest.len().min(allowed)]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(bytes) => {
                     self.hand.written += bytes;
@@ -209,14 +232,14 @@ impl Writer {
 
     /// After a sync that failed nobody knows what the disk has, and asking again proves nothing.
     fn sync(&self) -> Tried {
-        match self.probe(DiskAct::Sync).and_then(|()| self.live.file.sync_data()) {
+        match self.probe(DiskAct::Sync).and_then(|_| self.live.file.sync_data()) {
             Ok(()) => Tried::Written,
             Err(error) => Tried::Broken(format!("syncing a segment failed: {error}")),
         }
     }
 
-    fn probe(&self, act: DiskAct) -> io::Result<()> {
-        self.setting.probe.as_ref().map_or(Ok(()), |probe| probe(act))
+    fn probe(&self, act: DiskAct) -> io::Result<usize> {
+        self.setting.probe.as_ref().map_or(Ok(usize::MAX), |probe| probe(act))
     }
 
     /// Closes the segment and begins the next.

@@ -3,13 +3,13 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use serde_json::Value;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::log::Entry;
 
@@ -65,6 +65,9 @@ pub struct Playback {
     entry: Entry,
     next: usize,
     state: State,
+    /// When the last part was due: pauses count from there, so that a stream of a second takes a
+    /// second and not a timer's granularity more per part.
+    due: Instant,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
@@ -85,20 +88,20 @@ impl Playback {
     pub fn new(plan: Arc<Plan>, mut entry: Entry) -> Self {
         entry.outcome.status = plan.status;
         let state = if plan.parts.is_empty() && !plan.cut { State::Over } else { State::Waiting };
-        let mut playback = Self { plan, entry, next: 0, state, pause: None };
+        let mut playback = Self { plan, entry, next: 0, state, due: Instant::now(), pause: None };
         if state == State::Over {
             playback.finish();
         }
         playback
     }
 
-    /// How long to wait before the next part.
-    fn wait(&self) -> Duration {
+    /// When the next part is due, if it has to wait at all.
+    fn next_due(&self) -> Option<Instant> {
         match self.plan.parts.get(self.next) {
-            None => BEFORE_CUT,
-            Some(_) if self.next == 0 => self.plan.first_byte,
-            Some(part) if part.paced => self.plan.gap,
-            Some(_) => Duration::ZERO,
+            None => Some(Instant::now() + BEFORE_CUT),
+            Some(_) if self.next == 0 => wait(self.due, self.plan.first_byte),
+            Some(part) if part.paced => wait(self.due, self.plan.gap),
+            Some(_) => None,
         }
     }
 
@@ -146,12 +149,14 @@ impl Body for Playback {
                     return Poll::Pending;
                 }
                 State::Waiting => {
-                    let wait = self.wait();
-                    if !wait.is_zero() {
-                        let pause = self.pause.get_or_insert_with(|| Box::pin(sleep(wait)));
-                        if pause.as_mut().poll_pending(cx) {
-                            return Poll::Pending;
-                        }
+                    if self.pause.is_none()
+                        && let Some(due) = self.next_due()
+                    {
+                        self.due = due;
+                        self.pause = Some(Box::pin(sleep_until(due)));
+                    }
+                    if let Some(pause) = &mut self.pause {
+                        ready!(pause.as_mut().poll(cx));
                         self.pause = None;
                     }
                     self.state = State::Due;
@@ -195,9 +200,13 @@ impl Drop for Playback {
 /// Generates what is left, for nobody, at the same pace.
 pub async fn finish_alone(plan: Arc<Plan>, mut entry: Entry, next: usize) {
     for (at, part) in plan.parts.iter().enumerate().skip(next) {
-        let wait = if at == 0 { plan.first_byte } else { plan.gap };
-        if part.paced && !wait.is_zero() {
-            sleep(wait).await;
+        let pause = match at {
+            0 => plan.first_byte,
+            _ if part.paced => plan.gap,
+            _ => Duration::ZERO,
+        };
+        if !pause.is_zero() {
+            sleep(pause).await;
         }
         entry.outcome.output_tokens_generated += part.tokens + part.lost;
     }
@@ -205,13 +214,7 @@ pub async fn finish_alone(plan: Arc<Plan>, mut entry: Entry, next: usize) {
     entry.end();
 }
 
-/// Polls a sleep without consuming it.
-trait PollPending {
-    fn poll_pending(self, cx: &mut Context<'_>) -> bool;
-}
-
-impl PollPending for Pin<&mut Sleep> {
-    fn poll_pending(self, cx: &mut Context<'_>) -> bool {
-        Future::poll(self, cx).is_pending()
-    }
+/// So much later, unless that is at once.
+fn wait(from: Instant, wait: Duration) -> Option<Instant> {
+    (!wait.is_zero()).then(|| from + wait)
 }

@@ -4,18 +4,17 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use domain::refusal::{Code, Refusal};
+use domain::refusal::Refusal;
 
-use super::{Document, Kind, Member, Value, decode};
+use super::fault::{Fault, Step};
+use super::text::{decode, hex, plain_length};
+use super::{Document, Kind, Member, Value};
 
 /// How deep arrays and objects may be nested.
 pub(super) const DEPTH_MAX: usize = 128;
 
 /// From how many members on an object's names are kept in a set: below, comparing is quicker.
 const NAMES_COMPARED: usize = 16;
-
-/// How much of the caller's own names a path repeats.
-const PATH_BYTES_MAX: usize = 64;
 
 /// Checks what a client sent.
 pub(super) fn strict(body: &[u8]) -> Result<Document<'_>, Refusal> {
@@ -34,77 +33,6 @@ pub(super) fn lenient(body: &[u8]) -> Option<Document<'_>> {
     let mut scan = Scan::new(body, false);
     let root = scan.document().ok()?;
     Some(Document { root, members: scan.members })
-}
-
-/// The value of four hexadecimal digits.
-pub(super) fn hex(digits: &[u8]) -> Option<u32> {
-    let mut value = 0;
-    for digit in digits.first_chunk::<4>()? {
-        value = value * 16 + char::from(*digit).to_digit(16)?;
-    }
-    Some(value)
-}
-
-/// Why it is not what we take.
-#[derive(Clone, Copy, Debug)]
-enum Fault {
-    Text,
-    Grammar,
-    Depth,
-    Surrogate,
-    Duplicate,
-    NotFinite,
-}
-
-impl Fault {
-    fn refusal(self, path: &[Step<'_>]) -> Refusal {
-        let (code, message) = match self {
-            Self::Text => (Code::InvalidJson, "The body is not valid UTF-8."),
-            Self::Grammar => (Code::InvalidJson, "The body is not one valid JSON document."),
-            Self::Depth => (Code::InvalidJson, "The body is nested deeper than 128 levels."),
-            Self::Surrogate => {
-                (Code::InvalidJson, "A string of the body escapes half of a surrogate pair.")
-            }
-            Self::Duplicate => {
-                (Code::DuplicateJsonKey, "An object of the body names the same member twice.")
-            }
-            Self::NotFinite => {
-                (Code::InvalidValue, "A number of the body is not finite or too large.")
-            }
-        };
-        let refusal = Refusal::new(code, message);
-        if path.is_empty() { refusal } else { refusal.about(written(path)) }
-    }
-}
-
-/// One step of the way to a fault, innermost first.
-#[derive(Clone, Copy, Debug)]
-enum Step<'a> {
-    Name(&'a [u8]),
-    Index(usize),
-}
-
-/// A path as `messages[2].role`, with what the caller chose cut to a length that is safe to repeat.
-fn written(steps: &[Step<'_>]) -> String {
-    let mut path = String::new();
-    for step in steps.iter().rev() {
-        match step {
-            Step::Index(index) => path.extend(["[", &index.to_string(), "]"]),
-            Step::Name(raw) => {
-                if !path.is_empty() {
-                    path.push('.');
-                }
-                let plain = |character: char| if character.is_control() { '?' } else { character };
-                path.extend(decode(raw).chars().map(plain).take(PATH_BYTES_MAX));
-            }
-        }
-        if path.len() > PATH_BYTES_MAX {
-            path.truncate(path.floor_char_boundary(PATH_BYTES_MAX - '…'.len_utf8()));
-            path.push('…');
-            break;
-        }
-    }
-    path
 }
 
 /// A member's name as it was written, without its quotes.
@@ -409,56 +337,4 @@ impl<'a> Scan<'a> {
 fn finite(number: &[u8]) -> bool {
     let text = std::str::from_utf8(number).unwrap_or_default();
     text.parse::<f64>().is_ok_and(f64::is_finite)
-}
-
-/// How many bytes there are before the first quote, backslash or control character.
-pub(super) fn plain_length(bytes: &[u8]) -> usize {
-    let mut length = 0;
-    // Most strings are names and short words: those end before a wide look would pay.
-    while length < 32 {
-        let Some(word) = bytes.get(length..).and_then(<[u8]>::first_chunk) else { break };
-        if let Some(before) = plain_in_word(*word) {
-            return length + before;
-        }
-        length += 8;
-    }
-    // No byte ends the inner loop early, so that the compiler can make it one wide comparison.
-    let (blocks, _) = bytes.get(length..).unwrap_or_default().as_chunks::<32>();
-    for block in blocks {
-        let mut any = 0;
-        for byte in block {
-            any |= u8::from(*byte == b'"') | u8::from(*byte == b'\\') | u8::from(*byte < 0x20);
-        }
-        if any != 0 {
-            break;
-        }
-        length += 32;
-    }
-    while let Some(word) = bytes.get(length..).and_then(<[u8]>::first_chunk) {
-        if let Some(before) = plain_in_word(*word) {
-            return length + before;
-        }
-        length += 8;
-    }
-    let stops = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
-    let rest = bytes.get(length..).unwrap_or_default();
-    length + rest.iter().position(stops).unwrap_or(rest.len())
-}
-
-/// The same for eight bytes at once; `None` where all are plain. A byte of `word ^ pattern` is
-/// zero where they are equal, and taking one from each byte borrows into its top bit only there.
-/// What a borrow may spoil is above the first hit, which is all that is looked at.
-fn plain_in_word(word: [u8; 8]) -> Option<usize> {
-    const ONES: u64 = u64::from_le_bytes([0x01; 8]);
-    const TOPS: u64 = u64::from_le_bytes([0x80; 8]);
-    const SPACES: u64 = u64::from_le_bytes([0x20; 8]);
-    const QUOTES: u64 = u64::from_le_bytes([b'"'; 8]);
-    const BACKSLASHES: u64 = u64::from_le_bytes([b'\\'; 8]);
-    let word = u64::from_le_bytes(word);
-    let (quotes, backslashes) = (word ^ QUOTES, word ^ BACKSLASHES);
-    let below = word.wrapping_sub(SPACES) & !word;
-    let equal =
-        (quotes.wrapping_sub(ONES) & !quotes) | (backslashes.wrapping_sub(ONES) & !backslashes);
-    let hits = (below | equal) & TOPS;
-    (hits != 0).then_some(usize::try_from(hits.trailing_zeros() / 8).unwrap_or(0))
 }

@@ -77,6 +77,14 @@ const FIXTURES: &[Row] = &[
     ("xai/search.json", Chat, Some("input=32 output=9 tool_calls=5"), "grok-4", "ended"),
 ];
 
+fn is_stream(name: &str) -> bool {
+    name.rsplit_once('.').is_some_and(|(_, kind)| kind == "sse")
+}
+
+fn streams() -> impl Iterator<Item = &'static Row> {
+    FIXTURES.iter().filter(|row| is_stream(row.0))
+}
+
 fn folder() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/usage"))
 }
@@ -105,7 +113,7 @@ fn pass(dialect: Dialect, strip: bool, frames: &[&[u8]]) -> (Observed, Vec<u8>) 
 fn every_fixture_is_understood() {
     for (name, dialect, usage, model, how) in FIXTURES {
         let body = fixture(name);
-        let observed = if name.ends_with(".sse") {
+        let observed = if is_stream(name) {
             pass(*dialect, false, &[&body]).0
         } else {
             read_answer(*dialect, &body)
@@ -150,7 +158,7 @@ fn without_usage_event(stream: &str) -> String {
 #[test]
 fn exactly_the_usage_event_is_taken_out() {
     let mut taken_out = 0;
-    for (name, dialect, ..) in FIXTURES.iter().filter(|row| row.0.ends_with(".sse")) {
+    for (name, dialect, ..) in streams() {
         let stream = String::from_utf8(fixture(name)).expect("text");
         let expected = match dialect {
             Chat | Completions => without_usage_event(&stream),
@@ -166,7 +174,7 @@ fn exactly_the_usage_event_is_taken_out() {
 
 #[test]
 fn single_bytes_and_every_line_end_change_nothing() {
-    for (name, dialect, ..) in FIXTURES.iter().filter(|row| row.0.ends_with(".sse")) {
+    for (name, dialect, ..) in streams() {
         let stream = String::from_utf8(fixture(name)).expect("text");
         for end in ["\n", "\r\n", "\r"] {
             let stream = stream.replace('\n', end);
@@ -238,6 +246,9 @@ fn numbers_that_cannot_be_are_no_usage() {
         let observed = read_answer(Chat, body.as_bytes());
         assert_eq!((observed.usage, observed.invalid), (None, false), "{usage}");
     }
+    let written = br#"{"usage":{"input_tokens":1,"cache_creation_input_tokens":5,
+        "cache_creation":{"ephemeral_5m_input_tokens":6},"output_tokens":1}}"#;
+    assert_eq!(read_answer(Messages, written).usage, None);
     let broken = concat!(
         "data: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":9,",
         "\"cache_read_input_tokens\":-5}}}\n\n",
@@ -283,7 +294,7 @@ fn visible_output_is_counted_without_its_wrapping() {
 proptest! {
     #[test]
     fn any_cut_gives_the_same(
-        row in prop::sample::select(FIXTURES.iter().filter(|row| row.0.ends_with(".sse")).collect::<Vec<_>>()),
+        row in prop::sample::select(streams().collect::<Vec<_>>()),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
         end in prop::sample::select(vec!["\n", "\r\n", "\r"]),
         strip: bool,

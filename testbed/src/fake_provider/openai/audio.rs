@@ -69,5 +69,6 @@ pub(super) fn transcribe(ask: &Ask) -> Result<Reply, Refusal> {
         }),
         _ => json!({"text": text}),
     };
-    Ok(Reply::metered(body, &usage, output, &ask.script))
+    let (prompt, output) = if by_tokens { (heard + ask.prompt_tokens(), output) } else { (0, 0) };
+    Ok(Reply::metered(body, &usage, output, &ask.script).with_prompt_tokens(prompt))
 }

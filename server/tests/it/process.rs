@@ -1,0 +1,185 @@
+//! The program as an operator meets it: the command line, starting, stopping, and what it says when
+//! something cannot be used.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use crate::world::program;
+
+const MASTER: &str = "a-master-key-for-tests-only-0123456789";
+
+fn weir(arguments: &[&str], env: &[(&str, &str)], directory: &tempfile::TempDir) -> Output {
+    command(arguments, env, directory).output().unwrap()
+}
+
+fn command(arguments: &[&str], env: &[(&str, &str)], directory: &tempfile::TempDir) -> Command {
+    let mut command = Command::new(program("weir"));
+    command.args(arguments).env_clear().envs(env.iter().copied()).current_dir(directory.path());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+struct Running {
+    child: Child,
+    greeting: String,
+}
+
+impl Running {
+    /// Starts `weir serve` on a free port and reads until it has said what a person needs.
+    fn start(env: &[(&str, &str)], directory: &tempfile::TempDir) -> Self {
+        let mut child = command(&["serve", "--listen", "127.0.0.1:0"], env, directory).spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut greeting = String::new();
+        while !greeting.contains("What it cost") {
+            assert!(out.read_line(&mut greeting).unwrap() > 0, "it ended early: {greeting}");
+        }
+        Self { child, greeting }
+    }
+
+    fn url(&self) -> &str {
+        self.greeting.lines().find_map(|line| line.split_once("listening on ")).unwrap().1
+    }
+
+    fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn the_first_start_shows_a_master_key_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut first = Running::start(&[], &directory);
+    assert!(first.greeting.contains("Master key (shown this once, keep it): weir_master_"), "{}", first.greeting);
+    assert!(first.greeting.contains("demo/story"));
+    first.signal("-TERM");
+    assert!(first.child.wait().unwrap().success());
+    let second = Running::start(&[], &directory);
+    assert!(!second.greeting.contains("weir_master_"), "{}", second.greeting);
+}
+
+#[test]
+fn what_cannot_be_used_is_said_in_one_sentence_and_the_exit_code_is_not_zero() {
+    let directory = tempfile::tempdir().unwrap();
+    let running = Running::start(&[("PROXY_MASTER_KEY", MASTER)], &directory);
+    let address = running.url().trim_start_matches("http://").to_owned();
+    std::fs::write(directory.path().join("file"), "x").unwrap();
+    std::fs::write(directory.path().join("broken.toml"), "listen = ").unwrap();
+    std::fs::write(directory.path().join("unknown.toml"), "lisen = \"x\"").unwrap();
+    std::fs::write(directory.path().join("secretless.toml"), "[providers.openai]\n").unwrap();
+    for (arguments, env, says) in [
+        (&["serve", "--data", "other", "--listen", &address][..], &[][..], "another program uses this port"),
+        (&["serve", "--listen", "127.0.0.1:0"], &[], "in use by another process"),
+        (&["serve", "--data", "file", "--listen", "127.0.0.1:0"], &[], "not a directory"),
+        (&["serve", "--data", "no/such/place", "--listen", "127.0.0.1:0"], &[], "does not exist"),
+        (&["serve", "--config", "broken.toml"], &[], "broken in line 1"),
+        (&["serve", "--config", "missing.toml"], &[], "cannot be read"),
+        (&["serve", "--config", "unknown.toml"], &[], "'lisen' that does not exist"),
+        (&["serve", "--config", "secretless.toml"], &[], "OPENAI_API_KEY"),
+        (&["serve", "--listen", "nowhere"], &[], "flag --listen"),
+        (&["serve"], &[("WEIR_DURABILITY", "hope")], "environment WEIR_DURABILITY"),
+        (&["serve"], &[("PROXY_MASTER_KEY", "short")], "shorter than 16"),
+        (&["serve"], &[("PROXY_MASTER_KEY", "please-change-me-now")], "placeholder"),
+        (&["serve"], &[("OPENAI_API_KEY", "sk-x"), ("OPENAI_BASE_URL", "ftp://x")], "neither http nor https"),
+    ] {
+        let output = weir(arguments, env, &directory);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success(), "{arguments:?}");
+        assert!(said.contains(says), "{arguments:?} {env:?}: {said}");
+        assert_eq!(said.trim().lines().count(), 1, "{arguments:?}: {said}");
+        assert!(!said.contains("panicked"), "{said}");
+    }
+}
+
+#[test]
+fn keys_are_administered_from_the_command_line_beside_a_running_weir_and_without_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let env = [("PROXY_MASTER_KEY", MASTER)];
+    let administer = |arguments: &[&str], listen: Option<&str>| {
+        let mut arguments = arguments.to_vec();
+        if let Some(listen) = listen {
+            arguments.extend(["--listen", listen]);
+        }
+        let output = weir(&arguments, &env, &directory);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let run = |listen: Option<&str>, name: &str| {
+        let made = administer(&["key", "create", name, "--limit", "5", "--limit-reset", "daily", "--allowed-models", "demo/*", "--json"], listen);
+        let made: serde_json::Value = serde_json::from_str(&made).unwrap();
+        let id = made["data"]["hash"].as_str().unwrap().to_owned();
+        assert!(made["key"].as_str().unwrap().starts_with("lr_live_"));
+        let list = administer(&["key", "list"], listen);
+        assert!(list.contains(&id) && list.contains("$5 daily") && list.contains("demo/*"), "{list}");
+        assert!(administer(&["key", "disable", &id], listen).contains("disabled"));
+        assert!(administer(&["key", "enable", &id], listen).contains("active"));
+        assert!(administer(&["key", "show", &id], listen).contains(name));
+        assert!(administer(&["key", "revoke", &id], listen).contains("opens nothing any more"));
+        assert!(administer(&["usage", "--by", "key,day"], listen).contains("total"));
+    };
+    run(None, "offline");
+    let running = Running::start(&env, &directory);
+    let address = running.url().trim_start_matches("http://").to_owned();
+    run(Some(&address), "online");
+    let output = weir(&["key", "list", "--listen", &address], &[], &directory);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("set PROXY_MASTER_KEY"));
+}
+
+#[test]
+fn config_check_tells_where_every_value_is_from_and_shows_no_secret() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("weir.toml"), "durability = \"power\"\n[providers.vllm]\nbase_url = \"http://10.0.0.5/v1\"\napi_key = \"${VLLM}\"\n").unwrap();
+    let env = [("WEIR_THREADS", "3"), ("OPENAI_API_KEY", "sk-secret-one, sk-secret-two"), ("VLLM", "sk-secret-three"), ("PROXY_MASTER_KEY", MASTER)];
+    let output = weir(&["config", "check", "--listen", "127.0.0.1:9000"], &env, &directory);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    for expected in ["flag --listen", "environment WEIR_THREADS", "file weir.toml", "default", "openai#1, openai#2", "vllm#1", "http://10.0.0.5/v1", "environment OPENAI_API_KEY", "environment PROXY_MASTER_KEY"] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+    assert!(!said.contains("sk-secret") && !said.contains(MASTER), "{said}");
+}
+
+#[test]
+fn the_example_of_the_settings_is_what_the_program_prints_and_can_be_used() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = weir(&["config", "example"], &[], &directory);
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let committed = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../config.example.toml")).unwrap();
+    assert_eq!(printed, committed, "run `make example`");
+    std::fs::write(directory.path().join("weir.toml"), printed).unwrap();
+    assert!(weir(&["config", "check"], &[], &directory).status.success());
+}
+
+#[test]
+fn a_stop_lets_calls_in_flight_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut running = Running::start(&[("PROXY_MASTER_KEY", MASTER)], &directory);
+    let url = running.url().to_owned();
+    let curl = |arguments: &[&str]| {
+        let output = Command::new("curl").arg("-sN").args(arguments).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let made = curl(&[&format!("{url}/api/v1/keys"), "-H", &format!("authorization: Bearer {MASTER}"), "-H", "content-type: application/json", "-d", r#"{"name":"k"}"#]);
+    let made: serde_json::Value = serde_json::from_str(&made).unwrap();
+    let secret = made["key"].as_str().unwrap().to_owned();
+    let story = std::thread::spawn(move || {
+        let body = r#"{"model":"demo/story","stream":true,"max_tokens":30,"messages":[{"role":"user","content":"x"}]}"#;
+        curl(&[&format!("{url}/v1/chat/completions"), "-H", &format!("authorization: Bearer {secret}"), "-H", "content-type: application/json", "-d", body])
+    });
+    std::thread::sleep(Duration::from_millis(400));
+    running.signal("-TERM");
+    let mut rest = String::new();
+    running.child.stderr.take().unwrap().read_to_string(&mut rest).unwrap();
+    assert!(running.child.wait().unwrap().success(), "{rest}");
+    let story = story.join().unwrap();
+    assert!(story.ends_with("data: [DONE]\n\n"), "{story}");
+    let usage = weir(&["usage", "--calls", "--json"], &[], &directory);
+    assert!(String::from_utf8_lossy(&usage.stdout).contains(r#""ending":"complete""#));
+}

@@ -1,0 +1,108 @@
+//! The house rules that can be read off the source: walls between rooms, a head on every file, words
+//! that have one meaning, and a map that names what exists.
+
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// Every Rust file of ours, with its text.
+fn sources() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut folders: Vec<PathBuf> = ["domain", "store", "server", "testbed"].iter().map(|room| root().join(room)).collect();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                let name = path.strip_prefix(root()).unwrap().display().to_string();
+                found.push((name, std::fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    for (name, text) in sources() {
+        assert!(text.starts_with("//!"), "{name} does not open with //!");
+        assert!(!text.contains("TODO") || name.ends_with("tidy.rs"), "{name} has an unfinished note");
+    }
+}
+
+/// What a file may not use, by where it stands.
+const WALLS: &[(&str, &[&str])] = &[
+    ("domain/src/", &["tokio", "hyper", "http::", "rusqlite", "serde_json::", "tracing", "std::fs", "std::net", "std::env"]),
+    ("store/src/", &["hyper", "http::", "server::", "wire::"]),
+    ("server/src/", &["rusqlite"]),
+    ("server/src/wire", &["tokio", "hyper", "store::", "crate::gate", "crate::upstream", "crate::surface", "crate::config"]),
+    ("server/src/surface/", &["crate::upstream", "crate::exchange", "domain::ledger"]),
+    ("server/src/admin.rs", &["crate::upstream", "crate::exchange"]),
+    ("server/src/gate.rs", &["crate::admin"]),
+    ("server/tests/it/", &["store::Store", "server::gate", "server::admin", "server::wire"]),
+];
+
+#[test]
+fn the_walls_between_rooms_stand() {
+    for (name, text) in sources() {
+        if name.ends_with("tidy.rs") {
+            continue;
+        }
+        // What stands below the tests' mark is there to try the code, not part of it.
+        let code = if name.contains("/tests") { text.as_str() } else { text.split("#[cfg(test)]").next().unwrap() };
+        for (place, banned) in WALLS.iter().filter(|(place, _)| name.starts_with(place)) {
+            let uses = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+            for line in uses {
+                for word in *banned {
+                    let imported = line.contains(&format!("use {word}")) || line.contains(&format!(" {word}")) || line.contains(&format!("({word}"));
+                    assert!(!imported, "{name} is in {place} and may not use {word}: {line}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn names_that_say_nothing_are_not_used() {
+    for (name, text) in sources() {
+        let stem = Path::new(&name).file_stem().unwrap().to_str().unwrap().to_owned();
+        for word in ["common", "util", "utils", "helper", "helpers", "misc", "types", "manager"] {
+            assert_ne!(stem, word, "{name}");
+        }
+        for line in text.lines().filter(|line| line.contains("struct ") || line.contains("trait ") || line.contains("enum ")) {
+            for word in ["Manager", "Helper", "Util", "Service ", "Handler "] {
+                assert!(!line.contains(&format!("{word} {{")) && !line.contains(&format!("{word};")), "{name}: {line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_file_of_this_folder_is_listed() {
+    let listed = std::fs::read_to_string(root().join("server/tests/it/main.rs")).unwrap();
+    for (name, _) in sources().iter().filter(|(name, _)| name.starts_with("server/tests/it/") && !name.ends_with("main.rs")) {
+        let stem = Path::new(name).file_stem().unwrap().to_str().unwrap();
+        assert!(listed.contains(&format!("mod {stem};")), "{name} is not in main.rs, so it never runs");
+    }
+}
+
+#[test]
+fn the_map_names_every_room_and_nothing_that_is_gone() {
+    let map = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    for room in ["domain", "store", "server"] {
+        let head = std::fs::read_to_string(root().join(room).join("src/lib.rs")).unwrap();
+        for line in head.lines() {
+            let module = line.trim_start_matches("pub ").strip_prefix("mod ").and_then(|rest| rest.strip_suffix(';'));
+            if let Some(module) = module {
+                assert!(map.contains(&format!("`{module}`")) || map.contains(&format!("{module}.rs")), "ARCHITECTURE.md does not name {room}'s {module}");
+            }
+        }
+    }
+    for path in map.split('`').filter(|text| text.contains('/') && !text.contains(' ') && !text.contains('*') && !text.starts_with('/') && !text.starts_with("http")) {
+        assert!(root().join(path).exists(), "ARCHITECTURE.md names {path}, which does not exist");
+    }
+}
