@@ -5,6 +5,8 @@ import Anthropic from '@anthropic-ai/sdk'
 import OpenAI from 'openai'
 
 export const WEIR = process.env.WEIR_URL
+/** Another Weir, whose credentials the provider does not accept. */
+export const REJECTED = process.env.WEIR_REJECTED_URL
 const PROVIDER = process.env.PROVIDER_URL
 const MASTER = process.env.WEIR_MASTER_KEY
 
@@ -12,8 +14,8 @@ export const CHAT = 'gpt-4o-mini'
 export const CLAUDE = 'claude-haiku-4-5'
 
 /** A new key: its hash and its secret. The fields are those of `POST /api/v1/keys`. */
-export async function newKey(fields = {}) {
-  const made = await administer('POST', '/api/v1/keys', { name: 'node clients', ...fields })
+export async function newKey(fields = {}, weir = WEIR) {
+  const made = await administer('POST', '/api/v1/keys', { name: 'node clients', ...fields }, weir)
   return { hash: made.data.hash, secret: made.key }
 }
 
@@ -102,8 +104,8 @@ async function log(after) {
   return (await fetch(`${PROVIDER}/__log?after=${after}`)).json()
 }
 
-async function administer(method, path, body) {
-  const answer = await fetch(WEIR + path, {
+async function administer(method, path, body, weir = WEIR) {
+  const answer = await fetch(weir + path, {
     method,
     headers: { authorization: `Bearer ${MASTER}`, 'content-type': 'application/json' },
     body: body === undefined ? undefined : JSON.stringify(body),

@@ -7,7 +7,7 @@ import { before, test } from 'node:test'
 import Anthropic from '@anthropic-ai/sdk'
 import OpenAI from 'openai'
 
-import { CHAT, CLAUDE, anthropicClient, failureOf, newKey, openaiClient, providerCalls, user } from './gateway.mjs'
+import { CHAT, CLAUDE, REJECTED, anthropicClient, failureOf, newKey, openaiClient, providerCalls, user } from './gateway.mjs'
 
 const WRONG = { secret: 'lr_live_0000000000000000000000000000000000000000000' }
 
@@ -98,9 +98,14 @@ test('a failure of the provider is repeated and then a server error', async () =
 })
 
 test('a provider that refuses our credential does not look like a wrong key', async () => {
-  const options = { script: { status: 401 } }
-  isOpenai(await openaiRefusal(options), OpenAI.InternalServerError, 502, 'upstream_credential_rejected', 1)
-  isAnthropic(await anthropicRefusal(options), Anthropic.InternalServerError, 502, 'upstream_credential_rejected', 1)
+  const using = await newKey({}, REJECTED)
+  const code = 'upstream_credential_rejected'
+  const openai = await openaiRefusal({ using, baseURL: `${REJECTED}/v1` })
+  assert.equal(openai.error.constructor, OpenAI.InternalServerError)
+  assert.deepEqual([openai.error.status, openai.error.code], [502, code])
+  const { error } = await anthropicRefusal({ using, baseURL: REJECTED })
+  assert.equal(error.constructor, Anthropic.InternalServerError)
+  assert.deepEqual([error.status, error.error.error.code], [502, code])
 })
 
 test('a refusal carries the id of its request', async () => {

@@ -1,7 +1,7 @@
 """The Weir under test and the provider behind it: where they are, how a key is made, and what each
 of them says happened. Which clients are tested, and what is expected of them, is in the tests.
 
-Only the standard library is used here: what checks a client must not depend on that client.
+Keys, usage and the log are read with the standard library: what checks a client must not be one.
 """
 
 import contextlib
@@ -15,6 +15,10 @@ import anthropic
 import openai
 
 WEIR = os.environ["WEIR_URL"]
+# Another Weir, whose credentials the provider does not accept.
+REJECTED = os.environ["WEIR_REJECTED_URL"]
+# And one that nothing else depends on: a test may leave it in whatever state it likes.
+SPARE = os.environ["WEIR_SPARE_URL"]
 PROVIDER = os.environ["PROVIDER_URL"]
 MASTER = os.environ["WEIR_MASTER_KEY"]
 
@@ -30,10 +34,15 @@ class Key:
     secret: str
 
 
-def new_key(**fields):
+def new_key(weir=WEIR, **fields):
     """A new key. The fields are those of `POST /api/v1/keys`."""
-    made = _administer("POST", "/api/v1/keys", {"name": "python clients", **fields})
+    made = _administer("POST", "/api/v1/keys", {"name": "python clients", **fields}, weir)
     return Key(made["data"]["hash"], made["key"])
+
+
+def change_key(key, **fields):
+    """Changes a key. The fields are those of `PATCH /api/v1/keys/{hash}`."""
+    _administer("PATCH", f"/api/v1/keys/{key.hash}", fields)
 
 
 def usage_by_model(key):
@@ -85,14 +94,14 @@ def ended_after(line, expected=0):
     return _once_there_are(expected, lambda: [entry for entry in _log(line) if entry["event"] == "end"])
 
 
-def openai_client(key, base="/v1", **options):
+def openai_client(key, base="/v1", weir=WEIR, **options):
     """OpenAI's client. It repeats nothing unless a test wants it to: then a failure is seen once."""
-    return openai.OpenAI(base_url=WEIR + base, api_key=key.secret, **{"max_retries": 0, **options})
+    return openai.OpenAI(base_url=weir + base, api_key=key.secret, **{"max_retries": 0, **options})
 
 
-def anthropic_client(key, base="", **options):
+def anthropic_client(key, base="", weir=WEIR, **options):
     """Anthropic's client, which puts `/v1` behind its base URL itself."""
-    return anthropic.Anthropic(base_url=WEIR + base, api_key=key.secret, **{"max_retries": 0, **options})
+    return anthropic.Anthropic(base_url=weir + base, api_key=key.secret, **{"max_retries": 0, **options})
 
 
 def _once_there_are(expected, look):
@@ -108,9 +117,9 @@ def _log(after):
         return json.load(answer)
 
 
-def _administer(method, path, body=None):
+def _administer(method, path, body=None, weir=WEIR):
     request = urllib.request.Request(
-        WEIR + path,
+        weir + path,
         method=method,
         data=None if body is None else json.dumps(body).encode(),
         headers={"authorization": f"Bearer {MASTER}", "content-type": "application/json"},

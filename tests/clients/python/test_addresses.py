@@ -13,10 +13,12 @@ import gateway
 from gateway import CHAT, CLAUDE, WEIR, user
 
 
-def said_by_openai(client):
+def said_by_openai(client, **options):
     """What one short chat completion says."""
     with client:
-        answer = client.chat.completions.create(model=CHAT, messages=user("here I am", output_tokens=3))
+        answer = client.chat.completions.create(
+            model=CHAT, messages=user("here I am", output_tokens=3), **options
+        )
     return answer.choices[0].message.content
 
 
@@ -61,19 +63,15 @@ class Addresses(unittest.TestCase):
         for name in ("api-key", "x-api-key"):
             with self.subTest(header=name):
                 headers = {"Authorization": openai.Omit(), name: self.key.secret}
+                client = openai.OpenAI(base_url=WEIR + "/v1", api_key="not sent", max_retries=0)
                 with gateway.provider_calls() as seen:
-                    client = openai.OpenAI(
-                        base_url=WEIR + "/v1", api_key="not sent", default_headers=headers, max_retries=0
-                    )
-                    self.assertEqual(said_by_openai(client), "here I am")
+                    self.assertEqual(said_by_openai(client, extra_headers=headers), "here I am")
                 self.assertEqual(seen[0]["credential"], "openai")
 
     def test_no_key_at_all_is_an_authentication_error(self):
-        client = openai.OpenAI(
-            base_url=WEIR + "/v1", api_key="not sent", default_headers={"Authorization": openai.Omit()}, max_retries=0
-        )
+        client = openai.OpenAI(base_url=WEIR + "/v1", api_key="not sent", max_retries=0)
         with self.assertRaises(openai.AuthenticationError) as caught:
-            said_by_openai(client)
+            said_by_openai(client, extra_headers={"Authorization": openai.Omit()})
         self.assertEqual(caught.exception.code, "missing_api_key")
 
     def test_the_provider_never_sees_the_key(self):

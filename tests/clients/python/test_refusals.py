@@ -45,7 +45,9 @@ class OpenAIRefusals(unittest.TestCase):
         self.assertEqual((error.status_code, error.code), (401, "invalid_api_key"))
 
     def test_a_disabled_key_is_an_authentication_error(self):
-        error = self.refused(openai.AuthenticationError, gateway.new_key(disabled=True))
+        key = gateway.new_key()
+        gateway.change_key(key, disabled=True)
+        error = self.refused(openai.AuthenticationError, key)
         self.assertEqual((error.status_code, error.code), (401, "key_disabled"))
 
     def test_an_unknown_model_is_not_found(self):
@@ -103,8 +105,22 @@ class OpenAIRefusals(unittest.TestCase):
         self.assertEqual((error.status_code, error.code), (502, "upstream_failed"))
 
     def test_a_provider_that_refuses_our_credential_does_not_look_like_a_wrong_key(self):
-        error = self.refused(openai.InternalServerError, self.key, user("x", status=401), reaching_provider=1)
-        self.assertEqual((error.status_code, error.code), (502, "upstream_credential_rejected"))
+        key = gateway.new_key(gateway.REJECTED)
+        for attempt in ("first", "while the credential rests"):
+            with self.subTest(attempt):
+                with self.assertRaises(openai.InternalServerError) as caught:
+                    ask_openai(key, weir=gateway.REJECTED, max_retries=2)
+                error = caught.exception
+                self.assertEqual((error.status_code, error.code), (502, "upstream_credential_rejected"))
+                repeated = error.response.request.headers["x-stainless-retry-count"]
+                self.assertEqual(repeated, "0", "repeating cannot help until somebody changes the credential")
+
+    def test_what_a_provider_denies_to_one_request_it_still_gives_to_the_next(self):
+        # Providers answer 403 for a model or a feature that an account does not have, too.
+        key = gateway.new_key(gateway.SPARE)
+        with self.assertRaises(openai.APIStatusError):
+            ask_openai(key, user("x", status=403), weir=gateway.SPARE)
+        self.assertEqual(ask_openai(key, weir=gateway.SPARE).model, CHAT)
 
     def test_a_page_instead_of_an_answer_is_a_server_error(self):
         error = self.refused(openai.InternalServerError, self.key, user("x", garbage="html"), reaching_provider=1)
@@ -174,10 +190,10 @@ class AnthropicRefusals(unittest.TestCase):
         )
 
     def test_a_provider_that_refuses_our_credential_does_not_look_like_a_wrong_key(self):
-        self.refused(
-            anthropic.InternalServerError, 502, "api_error", "upstream_credential_rejected", self.key,
-            user("x", status=401), reaching_provider=1,
-        )
+        with self.assertRaises(anthropic.InternalServerError) as caught:
+            ask_anthropic(gateway.new_key(gateway.REJECTED), weir=gateway.REJECTED)
+        self.assertEqual(caught.exception.status_code, 502)
+        self.assertEqual(caught.exception.body["error"]["code"], "upstream_credential_rejected")
 
     def test_a_refusal_carries_the_id_of_its_request(self):
         with self.assertRaises(anthropic.AuthenticationError) as caught:
