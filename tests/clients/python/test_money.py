@@ -15,7 +15,7 @@ import gateway
 from gateway import CHAT, CLAUDE, say, user
 
 # Dollars per million tokens, read and written.
-PRICES = {CHAT: ("0.15", "0.60"), CLAUDE: ("1", "5")}
+PRICES = {CHAT: ("0.15", "0.60"), CLAUDE: ("1", "5"), "claude-opus-5 fast": ("10", "50")}
 
 
 def price(model, read, written):
@@ -81,7 +81,7 @@ class Money(unittest.TestCase):
         told = {model: (row["input_tokens"], row["output_tokens"]) for model, row in models.items()}
         self.assertEqual(told, expected)
         self.assertEqual(totals["calls"], 9)
-        for model in PRICES:
+        for model in (CHAT, CLAUDE):
             self.assertEqual(dollars(models[model]["cost"]), price(model, *expected[model]), model)
         self.assertEqual(sum(dollars(row["cost"]) for row in rows), dollars(totals["cost"]))
         self.assertEqual([row["stream"] for row in rows], [True, False, False, False, True, False, True, True, False])
@@ -114,6 +114,25 @@ class Money(unittest.TestCase):
         )
         # 100 at the full price, 600 at a tenth of it, 300 at a quarter more.
         self.assertEqual(dollars(raw.headers["x-weir-cost-usd"]), price(CLAUDE, 100 + 60 + 375, 10))
+
+    def test_an_answer_given_fast_is_charged_at_the_price_of_fast_ones(self):
+        key = gateway.new_key()
+        usage = {"input_tokens": 1000, "output_tokens": 100, "speed": "fast", "service_tier": "standard"}
+        raw = gateway.anthropic_client(key).messages.with_raw_response.create(
+            model="claude-opus-5", max_tokens=100, speed="fast", messages=user("quick", output_tokens=100, usage=usage)
+        )
+        self.assertEqual(dollars(raw.headers["x-weir-cost-usd"]), price("claude-opus-5 fast", 1000, 100))
+
+    def test_a_key_with_a_limit_may_not_choose_what_multiplies_the_price(self):
+        client = gateway.anthropic_client(gateway.new_key(limit=5))
+        question = dict(model="claude-opus-5", max_tokens=100, messages=user("dear", output_tokens=2))
+        for dear in ({"speed": "fast"}, {"inference_geo": "us"}, {"service_tier": "auto"}):
+            with self.subTest(dear), gateway.provider_calls() as seen:
+                with self.assertRaises(anthropic.PermissionDeniedError) as caught:
+                    client.messages.create(**question, **dear)
+                self.assertEqual(caught.exception.body["error"]["code"], "unbounded_feature_for_hard_limit")
+            self.assertEqual(seen, [])
+        self.assertEqual(client.messages.create(**question, speed="standard").content[0].text, "dear dear")
 
     def test_free_calls_are_free(self):
         key = gateway.new_key(limit=0.000001)
