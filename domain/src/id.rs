@@ -5,7 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::time::Timestamp;
 
@@ -15,9 +15,30 @@ const TEXT_LENGTH: usize = 26;
 
 /// A ULID: 48 bits of milliseconds, 80 bits of randomness.
 /// <https://github.com/ulid/spec>
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ulid(u128);
+
+/// Text where people read it, since JSON's numbers end long before 128 bits; a number elsewhere.
+impl Serialize for Ulid {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            self.0.serialize(serializer)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Ulid {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            let text = String::deserialize(deserializer)?;
+            Self::parse(&text).ok_or_else(|| de::Error::custom("not an id"))
+        } else {
+            u128::deserialize(deserializer).map(Self)
+        }
+    }
+}
 
 impl Ulid {
     /// An id made at `at`, with the low 80 bits of `random`.
@@ -193,6 +214,9 @@ mod tests {
             prop_assert_eq!(id.to_string().parse::<HoldId>(), Ok(id));
             prop_assert_eq!(id.to_string().to_uppercase().replace("ATT", "att").parse(), Ok(id));
             prop_assert_eq!(Ulid::from_bytes(id.ulid().bytes()), id.ulid());
+            let json = serde_json::to_string(&id).unwrap();
+            prop_assert_eq!(&json, &format!("\"{}\"", id.ulid()));
+            prop_assert_eq!(serde_json::from_str::<HoldId>(&json).unwrap(), id);
         }
 
         #[test]

@@ -10,7 +10,8 @@ use crate::window::Window;
 /// An amount of money per window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limit {
-    /// Its name; a new one when its window is changed, so that the new window starts empty.
+    /// Its name; a new one when its window is changed. What the key spent since the new window
+    /// began counts in it.
     pub id: LimitId,
     /// At most this much per turn of the window. Zero blocks.
     pub amount: Money,

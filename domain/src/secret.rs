@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -45,9 +45,30 @@ impl fmt::Debug for Secret {
 
 /// SHA-256 of a whole secret. A minted secret has more than 150 bits of randomness, so its digest
 /// gives nothing away; stored digests are useless as secrets.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
+
+/// As 64 hexadecimal digits, in records only: no answer and no log has one.
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let nibble = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        let pairs = text.as_bytes().chunks_exact(2);
+        let bytes = pairs.map(|pair| match pair {
+            [high, low] => Some(nibble(*high)?.wrapping_shl(4) | nibble(*low)?),
+            _ => None,
+        });
+        let bytes: Option<Vec<u8>> = bytes.collect();
+        let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Self).ok_or_else(|| de::Error::custom("not a digest"))
+    }
+}
 
 impl Digest {
     /// The digest of these bytes.
@@ -265,6 +286,15 @@ mod tests {
         assert!(mask.as_str().starts_with("llmp_..."));
         assert_eq!(Secret::new("sk-xyz789".to_owned()).mask().as_str(), "...");
         assert_eq!(Secret::new("sk-abc123def4567".to_owned()).mask().as_str(), "sk-...4567");
+    }
+
+    #[test]
+    fn a_digest_is_kept_as_hexadecimal_digits() {
+        let digest = Digest::of(b"sk-abc123def456");
+        let json = serde_json::to_string(&digest).unwrap();
+        assert_eq!(json.len(), 66);
+        assert_eq!(serde_json::from_str::<Digest>(&json).unwrap(), digest);
+        assert!(serde_json::from_str::<Digest>("\"zz\"").is_err());
     }
 
     proptest! {

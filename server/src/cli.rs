@@ -110,7 +110,10 @@ fn serve(raw: &mut Raw) -> anyhow::Result<()> {
         entropy: Arc::new(MachineEntropy),
         demo_pace: DEMO_PACE,
     })?;
-    greet(&mut app, &providers)?;
+    // Who started it may not be reading; that is no reason to stop.
+    if let Err(error) = greet(&mut app, &providers) {
+        tracing::warn!(%error, "nobody reads what a person needs next");
+    }
     runtime.block_on(stop.wait());
     tracing::info!("stopping: calls in flight may end");
     app.stop();

@@ -236,7 +236,10 @@ impl Models {
         {
             return vec![self.route(provider, model)];
         }
-        let listed = |provider: &&Arc<Provider>| self.catalog.model(&provider.catalogue, name).is_some();
+        // The demo's names are too plain to stand alone: they need `demo/` before them.
+        let listed = |provider: &&Arc<Provider>| {
+            provider.speaks != Speaks::Demo && self.catalog.model(&provider.catalogue, name).is_some()
+        };
         let patterned = |provider: &&Arc<Provider>| provider.models.iter().any(|pattern| pattern.fits(name));
         let own: Vec<_> = self.providers.iter().filter(patterned).collect();
         let others = self.providers.iter().filter(listed).filter(|provider| !patterned(provider));

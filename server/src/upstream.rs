@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body::Body as _;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -32,6 +32,10 @@ pub struct Upstream {
     demo: demo::Demo,
     limits: WireLimits,
 }
+
+/// Every call to Anthropic names a version of its API; for a client that names none, the first
+/// stable one: <https://docs.anthropic.com/en/api/versioning>.
+const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 
 /// Why no (whole) answer came.
 #[derive(Debug)]
@@ -92,6 +96,9 @@ impl Outgoing {
         let url = format!("{}{}", provider.base_url, self.path);
         *request.uri_mut() = http::Uri::try_from(url).map_err(|error| SendFault::Unreachable(error.into()))?;
         *request.headers_mut() = self.headers.clone();
+        if provider.speaks == Speaks::Anthropic && !self.headers.contains_key(ANTHROPIC_VERSION) {
+            request.headers_mut().insert(ANTHROPIC_VERSION, HeaderValue::from_static("2023-06-01"));
+        }
         if let Some((name, value)) = &credential.header {
             request.headers_mut().insert(name.clone(), value.clone());
         }

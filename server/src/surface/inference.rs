@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use domain::catalog::Model;
 use domain::key::Caller;
-use domain::{Class, Code, Price, Refusal};
+use domain::{Code, Price, Refusal};
 use http::StatusCode;
 use serde::Serialize;
 
@@ -111,12 +111,11 @@ fn view<'a>(name: &'a str, route: &'a Route, at: domain::Timestamp) -> ModelView
 
 fn pricing(model: &Model, at: domain::Timestamp) -> Option<Pricing> {
     let rates = model.prices.at(at, 0, None)?;
-    let dollars = |class| rates.price(class).map(per_million);
     Some(Pricing {
-        input: dollars(Class::Input),
-        output: dollars(Class::Output),
-        cache_read: dollars(Class::CacheRead),
-        cache_write: dollars(Class::CacheWrite),
+        input: rates.input.map(per_million),
+        output: rates.output.map(per_million),
+        cache_read: rates.cache_read.map(per_million),
+        cache_write: rates.cache_write.map(per_million),
     })
 }
 

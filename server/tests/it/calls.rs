@@ -116,7 +116,7 @@ fn an_alias_leads_where_the_operator_says() {
 #[test]
 fn names_find_their_provider_by_catalogue_pattern_prefix_and_default() {
     let world = World::with(Unusual {
-        settings_file: "default_provider = \"local\"\n[providers.local]\nbase_url = \"{fake}/v1\"\nmodels = [\"llama-*\"]\n",
+        settings_file: "default_provider = \"local\"\n[providers.local]\nbase_url = \"{fake}/v1\"\napi_key = \"sk-local\"\nmodels = [\"llama-*\"]\n",
         ..Unusual::default()
     });
     let key = world.any_key();

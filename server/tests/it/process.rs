@@ -130,7 +130,8 @@ fn keys_are_administered_from_the_command_line_beside_a_running_weir_and_without
     let address = running.url().trim_start_matches("http://").to_owned();
     run(Some(&address), "online");
     let output = weir(&["key", "list", "--listen", &address], &[], &directory);
-    assert!(String::from_utf8_lossy(&output.stderr).contains("set PROXY_MASTER_KEY"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("set PROXY_MASTER_KEY"), "{said}");
 }
 
 #[test]

@@ -98,7 +98,11 @@ pub(crate) fn page(connection: &Connection, query: &KeyQuery) -> Result<Vec<Key>
 pub(crate) fn count(connection: &Connection, query: &KeyQuery) -> Result<u64, Fault> {
     let all = KeyQuery { after: None, ..query.clone() };
     let (condition, values) = all.condition();
-    let sql = format!("SELECT count(*) FROM key INDEXED BY {} WHERE {condition}", all.index());
+    let index = match (&all.name_contains, all.maker) {
+        (None, None) => "key_state",
+        _ => all.index(),
+    };
+    let sql = format!("SELECT count(*) FROM key INDEXED BY {index} WHERE {condition}");
     connection
         .prepare_cached(&sql)
         .and_then(|mut count| {

@@ -140,3 +140,21 @@ fn rows_are_found_by_key_request_and_time() {
     let found = find(RowQuery { from: Some(at(10)), until: Some(at(12)), ..all });
     assert_eq!(found, [rows[11].clone(), rows[10].clone()]);
 }
+
+/// The server's tasks move between threads.
+#[test]
+fn futures_may_be_sent() {
+    fn sent<T: Send>(_: &T) {}
+    fn shared<T: Send + Sync + 'static>(_: &T) {}
+    let dir = directory();
+    let store = open(dir.path());
+    let key = key(1);
+    sent(&store.look_up(digest(1)));
+    sent(&store.reserve(&key, hold_id(1), dollars(1), NOON));
+    sent(&store.balances(&key, NOON));
+    sent(&store.usage(store::UsageQuery::default()));
+    sent(&store.rows(RowQuery::default()));
+    sent(&store.insert_key(key.clone(), act("key.create")));
+    sent(&store.update_key(key.id, None, |_| Ok::<_, ()>(()), act("key.update")));
+    shared(&store);
+}

@@ -5,5 +5,6 @@
 mod crash;
 mod keys;
 mod limits;
+mod usage;
 mod world;
 mod writes;

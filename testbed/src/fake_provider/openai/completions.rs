@@ -29,7 +29,11 @@ pub(super) fn answer(ask: &Ask) -> Result<Reply, Refusal> {
     let charged = sent / each.max(1) as u64 * best;
     let usage = usage(ask.prompt_tokens(), charged, &ask.script);
     let finish = |s: &Speech| if s.cut_short { "length" } else { "stop" };
-    let choice = |index: usize, text: String, finish: Option<&str>| json!([{"text": text, "index": index, "logprobs": null, "finish_reason": finish}]);
+    let choice = |index: usize, text: String, why: Option<&str>| {
+        let mut choice = json!({"index": index, "logprobs": null, "finish_reason": why});
+        choice["text"] = text.into();
+        json!([choice])
+    };
     let (id, created) = (words::id("cmpl-", 29), words::unix_seconds());
     let frame = |choices: Value| {
         json!({

@@ -10,7 +10,8 @@ use crate::fake_provider::reply::Reply;
 use crate::fake_provider::words;
 
 /// A transparent PNG of one pixel.
-const PIXEL: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==";
+const PIXEL: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA\
+                     60e6kgAAAABJRU5ErkJggg==";
 
 /// Answers `POST /v1/images/{generations,edits,variations}`; the latter two come as forms.
 pub(super) fn answer(ask: &Ask) -> Result<Reply, Refusal> {

@@ -28,7 +28,10 @@ const MODELS: [&str; 14] = [
 
 /// Answers `GET /v1/models` and `GET /v1/models/{id}`.
 pub(super) fn answer(rest: &[&str]) -> Result<Reply, Refusal> {
-    let model = |id: &str| json!({"id": id, "object": "model", "created": 1_715_367_049, "owned_by": "system"});
+    let model = |id: &str| {
+        let created = 1_715_367_049;
+        json!({"id": id, "object": "model", "created": created, "owned_by": "system"})
+    };
     let Some(id) = rest.first() else {
         let all: Vec<Value> = MODELS.iter().map(|id| model(id)).collect();
         return Ok(Reply::json(200, &json!({"object": "list", "data": all})));
@@ -63,10 +66,11 @@ pub(super) fn moderate(ask: &Ask) -> Result<Reply, Refusal> {
     let of = |value: &dyn Fn(&str) -> Value| -> Value {
         CATEGORIES.iter().map(|name| ((*name).to_owned(), value(name))).collect()
     };
+    let score = |name: &str| if flagged && name == "violence" { 0.91 } else { 0.001 };
     let result = json!({
         "flagged": flagged,
         "categories": of(&|name| (flagged && name == "violence").into()),
-        "category_scores": of(&|name| if flagged && name == "violence" { 0.91 } else { 0.001 }.into()),
+        "category_scores": of(&|name| score(name).into()),
         "category_applied_input_types": of(&|_| json!(["text"])),
     });
     let results = vec![result; inputs.max(1)];
