@@ -74,9 +74,7 @@ test('a spent limit is a 402 that neither client repeats', async () => {
   const options = { using: poor, maxRetries: 5, fetch: counting }
   isOpenai(await openaiRefusal(options), OpenAI.APIError, 402, 'insufficient_quota', 0)
   assert.equal(sent, 1)
-  const { error, reached } = await anthropicRefusal(options)
-  assert.ok(error instanceof Anthropic.APIError)
-  assert.deepEqual([error.status, error.error.error.code, reached], [402, 'insufficient_quota', 0])
+  isAnthropic(await anthropicRefusal(options), Anthropic.PaymentRequiredError, 402, 'insufficient_quota', 0)
   assert.equal(sent, 2)
 })
 
