@@ -7,9 +7,13 @@ export default async function* closingLine(events) {
   let skipped = 0
   const begun = performance.now()
   for await (const { type, data } of events) {
-    // What only groups tests, and a file that ran to its end, is no test.
+    // What only groups tests is no test.
     if (data?.details?.type === 'suite') continue
-    if (type === 'test:pass') {
+    if (type === 'test:pass' && data.name.endsWith('.test.mjs')) {
+      // A file is only reported in its own name when nothing in it was.
+      failed += 1
+      yield `\nFAIL: ${data.name} has no tests\n`
+    } else if (type === 'test:pass') {
       if (data.skip !== undefined || data.todo !== undefined) skipped += 1
       else passed += 1
       yield '.'
@@ -24,5 +28,5 @@ export default async function* closingLine(events) {
   }
   const seconds = ((performance.now() - begun) / 1000).toFixed(1)
   yield `\nnode: ${passed} passed, ${failed} failed, ${skipped} skipped in ${seconds} s\n`
-  if (passed === 0) process.exitCode = 1
+  if (passed === 0 || failed > 0) process.exitCode = 1
 }
