@@ -45,7 +45,14 @@ impl Desk {
     ///
     /// # Errors
     /// The actor may not, the key makes no sense, or somebody else has the wanted secret.
-    pub async fn create(&self, actor: Actor, new: NewKey, look: Kind, wanted: Option<Secret>, now: Timestamp) -> Result<(Key, Secret), Failure> {
+    pub async fn create(
+        &self,
+        actor: Actor,
+        new: NewKey,
+        look: Kind,
+        wanted: Option<Secret>,
+        now: Timestamp,
+    ) -> Result<(Key, Secret), Failure> {
         let secret = match wanted {
             Some(secret) => own_choice(actor, secret)?,
             None => look.mint(&*self.entropy),
@@ -56,7 +63,9 @@ impl Desk {
         match self.gate.store.insert_key(key.clone(), act).await {
             Ok(()) => Ok((key, secret)),
             Err(store::Fault::Taken) => {
-                Err(Refusal::new(Code::Conflict, "A key with this secret exists already.").about("secret").into())
+                Err(Refusal::new(Code::Conflict, "A key with this secret exists already.")
+                    .about("secret")
+                    .into())
             }
             Err(fault) => Err(fault.into()),
         }
@@ -68,14 +77,21 @@ impl Desk {
     /// There is none, or it is not theirs: both look the same.
     pub async fn key(&self, actor: Actor, id: KeyId) -> Result<Key, Failure> {
         let key = self.gate.store.key(id).await?;
-        key.filter(|key| actor.owns(key) || actor == Actor::Holder(id)).ok_or_else(|| no_such_key().into())
+        key.filter(|key| actor.owns(key) || actor == Actor::Holder(id))
+            .ok_or_else(|| no_such_key().into())
     }
 
     /// Changes the key `id`.
     ///
     /// # Errors
     /// It is not theirs, or the change makes no sense.
-    pub async fn update(&self, actor: Actor, id: KeyId, change: KeyChange, now: Timestamp) -> Result<Key, Failure> {
+    pub async fn update(
+        &self,
+        actor: Actor,
+        id: KeyId,
+        change: KeyChange,
+        now: Timestamp,
+    ) -> Result<Key, Failure> {
         self.key(actor, id).await?;
         let limit = self.gate.ids.limit(now);
         let apply = move |key: &mut Key| change.apply(key, limit, now);
@@ -95,7 +111,12 @@ impl Desk {
         self.change(id, apply, act(actor, "key.revoke", id, now)).await
     }
 
-    async fn change(&self, id: KeyId, apply: impl FnOnce(&mut Key) -> Result<(), Refusal> + Send + 'static, act: Act) -> Result<Key, Failure> {
+    async fn change(
+        &self,
+        id: KeyId,
+        apply: impl FnOnce(&mut Key) -> Result<(), Refusal> + Send + 'static,
+        act: Act,
+    ) -> Result<Key, Failure> {
         match self.gate.store.update_key(id, None, apply, act).await {
             Ok((_, after)) => Ok(after),
             Err(NotChanged::Refused(refusal)) => Err(refusal.into()),
@@ -126,11 +147,15 @@ fn own_choice(actor: Actor, wanted: Secret) -> Result<Secret, Refusal> {
     if actor != Actor::Operator {
         return no("Only the master key may choose a key's secret; leave it out to have one made.");
     }
-    if !(LEAST_BYTES..=MOST_BYTES).contains(&text.len()) || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if !(LEAST_BYTES..=MOST_BYTES).contains(&text.len())
+        || !text.bytes().all(|byte| byte.is_ascii_graphic())
+    {
         return no("A secret is 8 to 512 visible ASCII characters.");
     }
     if secret::is_mistyped(text) {
-        return no("This looks like a secret made by Weir, with a mistake in it: its checksum is wrong.");
+        return no(
+            "This looks like a secret made by Weir, with a mistake in it: its checksum is wrong.",
+        );
     }
     Ok(wanted)
 }

@@ -26,12 +26,24 @@ pub async fn key(store: &Store, ids: &Ids, now: Timestamp) -> Result<Arc<Key>, F
     }
     // Nothing that can be sent in a header has this digest's text.
     let unsayable = Secret::new("\0anonymous".to_owned());
-    let record = SecretRecord { digest: unsayable.digest(), mask: unsayable.mask(), created_at: now };
-    let new = NewKey { kind: KeyKind::Regular, name: NAME.to_owned(), rules: Rules::default(), allowance: None, expires_at: None };
+    let record =
+        SecretRecord { digest: unsayable.digest(), mask: unsayable.mask(), created_at: now };
+    let new = NewKey {
+        kind: KeyKind::Regular,
+        name: NAME.to_owned(),
+        rules: Rules::default(),
+        allowance: None,
+        expires_at: None,
+    };
     let key = new
         .make(Actor::Operator, ID, ids.limit(now), record, now)
         .expect("the operator may make a regular key without rules, limits or an end");
-    let act = Act { at: now, actor: Actor::Operator.name(), action: "key.create", subject: ID.to_string() };
+    let act = Act {
+        at: now,
+        actor: Actor::Operator.name(),
+        action: "key.create",
+        subject: ID.to_string(),
+    };
     store.insert_key(key.clone(), act).await?;
     Ok(Arc::new(key))
 }

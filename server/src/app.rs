@@ -52,7 +52,9 @@ pub enum StartFault {
     Listen { address: SocketAddr, why: String },
     #[error("{0}.")]
     Prices(#[from] prices::PriceFault),
-    #[error("The stored digest of the master key is damaged; set PROXY_MASTER_KEY to start with another.")]
+    #[error(
+        "The stored digest of the master key is damaged; set PROXY_MASTER_KEY to start with another."
+    )]
     MasterKey,
     #[error("TLS cannot be set up: {0}.")]
     Tls(String),
@@ -88,10 +90,15 @@ impl App {
         // Listening first: a second Weir on the same address must not touch anything.
         let listener = listen(config.listen)?;
         let address = listener.local_addr().map_err(StartFault::Thread)?;
-        let options = Options { durability: config.durability, cached_keys: config.cached_keys, ..Options::default() };
+        let options = Options {
+            durability: config.durability,
+            cached_keys: config.cached_keys,
+            ..Options::default()
+        };
         let store = Arc::new(Store::open(&config.data, options, now)?);
         let control = runtime(true).map_err(StartFault::Thread)?;
-        let (master, made_master_key) = control.block_on(master(&store, config.master_key.take(), &*entropy))?;
+        let (master, made_master_key) =
+            control.block_on(master(&store, config.master_key.take(), &*entropy))?;
         let list_secret = control.block_on(list_secret(&store, &*entropy))?;
         let ids = Ids::new(&*entropy);
         let anonymous = match config.allow_unauthenticated {
@@ -111,7 +118,8 @@ impl App {
             organization_routes: config.organization_routes,
             drains: AtomicUsize::new(0),
         });
-        let desk = Arc::new(Desk { gate: Arc::clone(&gate), entropy: Arc::clone(&entropy), list_secret });
+        let desk =
+            Arc::new(Desk { gate: Arc::clone(&gate), entropy: Arc::clone(&entropy), list_secret });
         let tls = tls()?;
         let demo = Demo::new(clock, Arc::new(Ids::new(&*entropy)), demo_pace);
         let (stop, stopping) = watch::channel(false);
@@ -171,7 +179,12 @@ fn cores() -> usize {
 fn runtime(control: bool) -> std::io::Result<tokio::runtime::Runtime> {
     if control {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
-        builder.worker_threads(2).max_blocking_threads(16).thread_name("weir-control").enable_all().build()
+        builder
+            .worker_threads(2)
+            .max_blocking_threads(16)
+            .thread_name("weir-control")
+            .enable_all()
+            .build()
     } else {
         tokio::runtime::Builder::new_current_thread().enable_all().build()
     }
@@ -182,7 +195,9 @@ fn listen(address: SocketAddr) -> Result<std::net::TcpListener, StartFault> {
         let why = match error.kind() {
             std::io::ErrorKind::AddrInUse => "another program uses this port".to_owned(),
             std::io::ErrorKind::PermissionDenied => "this user may not use this port".to_owned(),
-            std::io::ErrorKind::AddrNotAvailable => "this machine does not have this address".to_owned(),
+            std::io::ErrorKind::AddrNotAvailable => {
+                "this machine does not have this address".to_owned()
+            }
             _ => error.to_string(),
         };
         StartFault::Listen { address, why }
@@ -193,7 +208,11 @@ fn listen(address: SocketAddr) -> Result<std::net::TcpListener, StartFault> {
 }
 
 /// The digest of the master key, and the key itself where it was made just now.
-async fn master(store: &Store, given: Option<Secret>, entropy: &dyn Entropy) -> Result<(Digest, Option<Secret>), StartFault> {
+async fn master(
+    store: &Store,
+    given: Option<Secret>,
+    entropy: &dyn Entropy,
+) -> Result<(Digest, Option<Secret>), StartFault> {
     const NAME: &str = "master_key_digest";
     if let Some(secret) = given {
         return Ok((secret.digest(), None));
@@ -221,7 +240,8 @@ async fn list_secret(store: &Store, entropy: &dyn Entropy) -> Result<Secret, Sta
 }
 
 fn models(config: &mut Config) -> Result<Models, StartFault> {
-    let sections: Vec<String> = config.providers.iter().map(|provider| provider.catalogue.clone()).collect();
+    let sections: Vec<String> =
+        config.providers.iter().map(|provider| provider.catalogue.clone()).collect();
     let sections: Vec<&str> = sections.iter().map(String::as_str).collect();
     let mut overrides = demo::models();
     for price in &config.prices {
@@ -258,7 +278,11 @@ impl Lane {
         runtime.block_on(Arc::new(self).serve(listener, stopping));
     }
 
-    async fn serve(self: Arc<Self>, listener: std::net::TcpListener, mut stopping: watch::Receiver<bool>) {
+    async fn serve(
+        self: Arc<Self>,
+        listener: std::net::TcpListener,
+        mut stopping: watch::Receiver<bool>,
+    ) {
         let listener = match tokio::net::TcpListener::from_std(listener) {
             Ok(listener) => listener,
             Err(error) => {
@@ -358,7 +382,11 @@ impl Lane {
                     let actor: Actor = desk.actor(guard, &call).await?;
                     handler(&desk, actor, call).await
                 };
-                self.gate.tasks.spawn_on(work, &self.control).await.unwrap_or_else(|error| Err(Failure::internal(error)))
+                self.gate
+                    .tasks
+                    .spawn_on(work, &self.control)
+                    .await
+                    .unwrap_or_else(|error| Err(Failure::internal(error)))
             }
         }
     }

@@ -25,7 +25,10 @@ use crate::machine::{MachineClock, MachineEntropy};
 const DEMO_PACE: Duration = Duration::from_millis(40);
 
 /// Runs one command line. Exit code 0: done; 1: it could not be done; 2: it made no sense.
-pub fn run(arguments: impl IntoIterator<Item = OsString>, env: impl IntoIterator<Item = (OsString, OsString)>) -> ExitCode {
+pub fn run(
+    arguments: impl IntoIterator<Item = OsString>,
+    env: impl IntoIterator<Item = (OsString, OsString)>,
+) -> ExitCode {
     let matches = match command().try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(error) => {
@@ -34,7 +37,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, env: impl IntoIterator
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    let env = env.into_iter().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let env = env
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     match dispatch(&matches, env.collect()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -56,7 +61,9 @@ fn dispatch(matches: &ArgMatches, env: HashMap<String, String>) -> anyhow::Resul
 /// An empty table for people.
 fn table(head: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table
+        .load_style(presets::UTF8_HORIZONTAL_ONLY)
+        .set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(head);
     table
 }
@@ -67,8 +74,15 @@ fn command() -> Command {
     let config = Command::new("config")
         .about("Explain the settings")
         .subcommand_required(true)
-        .subcommand(Command::new("check").about("Check every setting and tell where it is from").args(setting_args()))
-        .subcommand(Command::new("example").about("Print a settings file with every setting and its default"));
+        .subcommand(
+            Command::new("check")
+                .about("Check every setting and tell where it is from")
+                .args(setting_args()),
+        )
+        .subcommand(
+            Command::new("example")
+                .about("Print a settings file with every setting and its default"),
+        );
     Command::new("weir")
         .version(env!("CARGO_PKG_VERSION"))
         .about("An LLM gateway whose keys cannot overspend")
@@ -81,18 +95,30 @@ fn command() -> Command {
 
 /// One flag for every setting, and one for the settings file.
 fn setting_args() -> Vec<Arg> {
-    let file = Arg::new("config").long("config").value_name("FILE").help("Settings file [default: weir.toml where it exists] [env: WEIR_CONFIG]");
+    let file = Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .help("Settings file [default: weir.toml where it exists] [env: WEIR_CONFIG]");
     let flags = SETTINGS.iter().map(|setting| {
-        let default = if setting.default.is_empty() { String::new() } else { format!(" [default: {}]", setting.default) };
+        let default = if setting.default.is_empty() {
+            String::new()
+        } else {
+            format!(" [default: {}]", setting.default)
+        };
         let help = format!("{}{default} [env: {}]", setting.doc, setting.env);
-        Arg::new(setting.name).long(setting.name).value_name("VALUE").help(help).action(ArgAction::Set)
+        Arg::new(setting.name)
+            .long(setting.name)
+            .value_name("VALUE")
+            .help(help)
+            .action(ArgAction::Set)
     });
     std::iter::once(file).chain(flags).collect()
 }
 
 fn raw(matches: &ArgMatches, env: HashMap<String, String>) -> Result<Raw, BadSetting> {
     let flag = |name: &str| matches.try_get_one::<String>(name).ok().flatten().cloned();
-    let flags = SETTINGS.iter().filter_map(|setting| Some((setting.name.to_owned(), flag(setting.name)?)));
+    let flags =
+        SETTINGS.iter().filter_map(|setting| Some((setting.name.to_owned(), flag(setting.name)?)));
     let file = flag("config").map(std::path::PathBuf::from);
     Raw::collect(&flags.collect(), file.as_deref(), env)
 }
@@ -100,7 +126,8 @@ fn raw(matches: &ArgMatches, env: HashMap<String, String>) -> Result<Raw, BadSet
 fn serve(raw: &mut Raw) -> anyhow::Result<()> {
     let config = Config::resolve(raw)?;
     log_to_stderr(&config);
-    let providers: Vec<String> = config.providers.iter().map(|provider| provider.name.clone()).collect();
+    let providers: Vec<String> =
+        config.providers.iter().map(|provider| provider.name.clone()).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // Before anything is said to be ready: a signal that comes early must not be lost.
     let stop = runtime.block_on(async { StopSignal::new() })?;
@@ -125,23 +152,44 @@ fn greet(app: &mut App, providers: &[String]) -> std::io::Result<()> {
     let url = format!("http://{}", app.address());
     let master = app.take_made_master_key();
     let shown = master.as_ref().map_or("$PROXY_MASTER_KEY", Secret::expose);
-    let model = app.gate().models.listed().first().map_or_else(|| "MODEL".to_owned(), |(name, _)| name.clone());
-    let model = if providers.iter().any(|name| name == crate::providers::DEMO) { "demo/story".to_owned() } else { model };
+    let model = app
+        .gate()
+        .models
+        .listed()
+        .first()
+        .map_or_else(|| "MODEL".to_owned(), |(name, _)| name.clone());
+    let model = if providers.iter().any(|name| name == crate::providers::DEMO) {
+        "demo/story".to_owned()
+    } else {
+        model
+    };
     let mut out = std::io::stdout().lock();
     writeln!(out, "\nWeir {} is listening on {url}", env!("CARGO_PKG_VERSION"))?;
     writeln!(out, "Providers: {}", providers.join(", "))?;
     if master.is_some() {
         writeln!(out, "\nMaster key (shown this once, keep it): {shown}")?;
     } else {
-        writeln!(out, "\nThe master key is the one that was made at the first start, or PROXY_MASTER_KEY.")?;
+        writeln!(
+            out,
+            "\nThe master key is the one that was made at the first start, or PROXY_MASTER_KEY."
+        )?;
     }
     writeln!(out, "\nMake a key, and call a model with it:\n")?;
     writeln!(out, "  KEY=$(curl -s {url}/api/v1/keys -H \"Authorization: Bearer {shown}\" \\")?;
-    writeln!(out, "    -H 'Content-Type: application/json' -d '{{\"name\":\"my first key\"}}' | sed 's/.*\"key\":\"\\([^\"]*\\)\".*/\\1/')")?;
+    writeln!(
+        out,
+        "    -H 'Content-Type: application/json' -d '{{\"name\":\"my first key\"}}' | sed 's/.*\"key\":\"\\([^\"]*\\)\".*/\\1/')"
+    )?;
     writeln!(out, "  curl -N {url}/v1/chat/completions -H \"Authorization: Bearer $KEY\" \\")?;
     writeln!(out, "    -H 'Content-Type: application/json' \\")?;
-    writeln!(out, "    -d '{{\"model\":\"{model}\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"Tell me a story\"}}]}}'")?;
-    writeln!(out, "\nWhat it cost:\n\n  curl -s {url}/api/v1/key -H \"Authorization: Bearer $KEY\"\n")?;
+    writeln!(
+        out,
+        "    -d '{{\"model\":\"{model}\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"Tell me a story\"}}]}}'"
+    )?;
+    writeln!(
+        out,
+        "\nWhat it cost:\n\n  curl -s {url}/api/v1/key -H \"Authorization: Bearer $KEY\"\n"
+    )?;
     out.flush()
 }
 
@@ -150,7 +198,11 @@ fn log_to_stderr(config: &Config) {
     let filter = EnvFilter::try_new(&config.log).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second start in one process (a test) keeps the first one's log.
-    let _ = if config.log_json { builder.json().try_init() } else { builder.with_target(false).try_init() };
+    let _ = if config.log_json {
+        builder.json().try_init()
+    } else {
+        builder.with_target(false).try_init()
+    };
 }
 
 /// SIGTERM and SIGINT, both an order to stop gracefully.
@@ -162,7 +214,10 @@ struct StopSignal {
 impl StopSignal {
     fn new() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
 
     async fn wait(mut self) {

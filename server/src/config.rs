@@ -271,7 +271,10 @@ fn master_key(raw: &mut Raw) -> Result<Option<Secret>, BadSetting> {
 
 fn bad(raw: &Raw, name: &str, wanted: &str) -> BadSetting {
     let value = raw.value(name);
-    BadSetting(format!("Setting '{name}' is '{}' ({}); it must be {wanted}.", value.text, value.source))
+    BadSetting(format!(
+        "Setting '{name}' is '{}' ({}); it must be {wanted}.",
+        value.text, value.source
+    ))
 }
 
 fn number<T: FromStr>(raw: &Raw, name: &str) -> Result<T, BadSetting> {

@@ -57,18 +57,20 @@ impl Exchange {
         if !status.is_success() {
             return self.provider_said_no(status, &head.headers, headers, body).await;
         }
-        let buffered = self.relay.metering == Metering::Usage && !streamed && answers_json(self.relay.dialect);
+        let buffered =
+            self.relay.metering == Metering::Usage && !streamed && answers_json(self.relay.dialect);
         if !buffered {
             return Ok(self.stream(status, headers, body, &call, &request, streamed));
         }
         let bytes_max = self.reservation.gate().wire.answer_bytes_max;
-        let whole = match body.collect(bytes_max, self.reservation.gate().wire.silence_timeout).await {
-            Ok(whole) => whole,
-            Err(fault) => {
-                self.reservation.close(&Observed::default(), ending_of(&fault));
-                return Err(broke(fault));
-            }
-        };
+        let whole =
+            match body.collect(bytes_max, self.reservation.gate().wire.silence_timeout).await {
+                Ok(whole) => whole,
+                Err(fault) => {
+                    self.reservation.close(&Observed::default(), ending_of(&fault));
+                    return Err(broke(fault));
+                }
+            };
         let observed = wire::read_answer(self.relay.dialect, &whole);
         if observed.invalid {
             self.reservation.close(&observed, Ending::ProviderBroke);
@@ -78,14 +80,20 @@ impl Exchange {
         let mut answer = Response::new(OutBody::full(whole));
         *answer.status_mut() = status;
         *answer.headers_mut() = headers;
-        if let Some(value) = closed.cost.and_then(|cost| HeaderValue::from_str(&cost.to_string()).ok()) {
+        if let Some(value) =
+            closed.cost.and_then(|cost| HeaderValue::from_str(&cost.to_string()).ok())
+        {
             answer.headers_mut().insert("x-weir-cost-usd", value);
         }
         Ok(answer)
     }
 
     /// Tries the provider's credentials in turn, each at most once, until one is not refused.
-    async fn send(&mut self, call: &Call, request: &wire::Request) -> Result<Response<Body>, Failure> {
+    async fn send(
+        &mut self,
+        call: &Call,
+        request: &wire::Request,
+    ) -> Result<Response<Body>, Failure> {
         let route = Arc::clone(self.reservation.route());
         let provider = &route.provider;
         let outgoing = Outgoing::new(call, self.relay, &route, request);
@@ -158,7 +166,9 @@ impl Exchange {
             401..=403 => Err(credentials_rejected(&name)),
             429 => failure(
                 Code::UpstreamRateLimited,
-                format!("The provider '{name}' limits the rate of calls with this gateway's credential. It is not your key's limit."),
+                format!(
+                    "The provider '{name}' limits the rate of calls with this gateway's credential. It is not your key's limit."
+                ),
             ),
             400..=499 => {
                 headers.insert("x-weir-error-from", HeaderValue::from_static("provider"));
@@ -167,7 +177,10 @@ impl Exchange {
                 *answer.headers_mut() = headers;
                 Ok(answer)
             }
-            _ => failure(Code::UpstreamFailed, format!("The provider '{name}' failed with status {}.", status.as_u16())),
+            _ => failure(
+                Code::UpstreamFailed,
+                format!("The provider '{name}' failed with status {}.", status.as_u16()),
+            ),
         }
     }
 
@@ -223,17 +236,27 @@ fn sideline(credential: &Credential, status: StatusCode, monotonic: u64) {
 fn ending_of(fault: &SendFault) -> Ending {
     match fault {
         SendFault::TimedOut => Ending::TimedOut,
-        SendFault::Broke(_) | SendFault::TooLarge | SendFault::Unreachable(_) => Ending::ProviderBroke,
+        SendFault::Broke(_) | SendFault::TooLarge | SendFault::Unreachable(_) => {
+            Ending::ProviderBroke
+        }
     }
 }
 
 /// What a client is told when the provider's side broke.
 pub fn broke(fault: SendFault) -> Failure {
     let (code, public, private): (_, _, Box<dyn std::error::Error + Send + Sync>) = match fault {
-        SendFault::TimedOut => (Code::UpstreamTimeout, "The provider did not answer in time.", "timed out".into()),
-        SendFault::Broke(error) => (Code::UpstreamFailed, "The provider's answer broke off.", error),
-        SendFault::Unreachable(error) => (Code::UpstreamFailed, "The provider could not be reached.", error),
-        SendFault::TooLarge => return not_as_promised("its answer is larger than this gateway takes"),
+        SendFault::TimedOut => {
+            (Code::UpstreamTimeout, "The provider did not answer in time.", "timed out".into())
+        }
+        SendFault::Broke(error) => {
+            (Code::UpstreamFailed, "The provider's answer broke off.", error)
+        }
+        SendFault::Unreachable(error) => {
+            (Code::UpstreamFailed, "The provider could not be reached.", error)
+        }
+        SendFault::TooLarge => {
+            return not_as_promised("its answer is larger than this gateway takes");
+        }
     };
     Failure::Broke(Fault { code, public: public.to_owned(), private, retry_after: None })
 }
@@ -285,7 +308,8 @@ impl<F: Future + Send + 'static> Future for Outlive<F> {
 impl<F: Future + Send + 'static> Drop for Outlive<F> {
     fn drop(&mut self) {
         // Outside of a runtime the process is ending, and dropping the work closes its reservation.
-        if let (Some(work), Ok(runtime)) = (self.work.take(), tokio::runtime::Handle::try_current()) {
+        if let (Some(work), Ok(runtime)) = (self.work.take(), tokio::runtime::Handle::try_current())
+        {
             self.tasks.spawn_on(async move { drop(work.await) }, &runtime);
         }
     }

@@ -78,7 +78,9 @@ impl Failure {
         let mut message = match self {
             Self::Refused(refusal) => refusal.message.clone(),
             Self::Broke(fault) => fault.public.clone(),
-            Self::Method(methods) => format!("This URL does not have that method. It has: {methods}."),
+            Self::Method(methods) => {
+                format!("This URL does not have that method. It has: {methods}.")
+            }
         };
         let end = message.floor_char_boundary(BYTES_MAX);
         message.truncate(end);
@@ -133,7 +135,8 @@ impl Envelope {
     pub fn answer(self, failure: &Failure, request: RequestId) -> Answer {
         let code = failure.code();
         let mut answer = Response::new(OutBody::full(self.body(failure, request)));
-        *answer.status_mut() = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        *answer.status_mut() =
+            StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = answer.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if code.status() == 401 {
@@ -199,5 +202,6 @@ pub fn log(failure: &Failure, request: RequestId) {
 
 /// A moment as JSON shows it: RFC 3339 in UTC, to the second.
 pub fn rfc3339(at: Timestamp) -> String {
-    jiff::Timestamp::from_second(at.seconds()).map_or_else(|_| at.seconds().to_string(), |at| at.to_string())
+    jiff::Timestamp::from_second(at.seconds())
+        .map_or_else(|_| at.seconds().to_string(), |at| at.to_string())
 }

@@ -68,7 +68,8 @@ pub async fn serve(
 
     // May they have it? Rules narrow the routes; a refusal names the rule that emptied them.
     let routes = gate.models.routes(relay, &request.ask.model)?; // 400 404 503
-    let permit = rule::admit(caller, routes, |route| route.target(), |name| gate.models.alias(name))?; // 403 404
+    let permit =
+        rule::admit(caller, routes, |route| route.target(), |name| gate.models.alias(name))?; // 403 404
     refuse_unmeterable(&permit, relay.metering)?; // 403
 
     // Can they pay? What the call may cost at most is held on every limit at once, or on none.
@@ -92,10 +93,17 @@ impl Gate {
     ///
     /// # Errors
     /// There is no such key, it is not alive, or it is of the wrong kind.
-    pub async fn identify(&self, guard: Guard, call: &Call, now: Timestamp) -> Result<Caller, Failure> {
+    pub async fn identify(
+        &self,
+        guard: Guard,
+        call: &Call,
+        now: Timestamp,
+    ) -> Result<Caller, Failure> {
         let Some(secret) = call.secret()? else {
             return match &self.anonymous {
-                Some(key) if guard == Guard::Caller => Ok(Arc::clone(key).identify(KeyKind::Regular, now)?),
+                Some(key) if guard == Guard::Caller => {
+                    Ok(Arc::clone(key).identify(KeyKind::Regular, now)?)
+                }
                 _ => Err(no_secret().into()),
             };
         };
@@ -116,7 +124,8 @@ impl Gate {
             Guard::Master => {
                 let kind = key.kind;
                 let _known = key.identify(kind, now)?;
-                Err(Refusal::new(Code::WrongKeyType, "Only the master key opens this route.").into())
+                Err(Refusal::new(Code::WrongKeyType, "Only the master key opens this route.")
+                    .into())
             }
         }
     }
@@ -143,7 +152,11 @@ impl Gate {
     /// The master key's own calls, to the provider's organization administration, run under the
     /// anonymous record of the operator: they call no model and have no row.
     fn organization_caller(&self, guard: Guard) -> Option<&Arc<Key>> {
-        if guard == Guard::Master && self.organization_routes { self.models.operator.as_ref() } else { None }
+        if guard == Guard::Master && self.organization_routes {
+            self.models.operator.as_ref()
+        } else {
+            None
+        }
     }
 
     async fn reserve(
@@ -156,7 +169,11 @@ impl Gate {
     ) -> Result<Reservation, Failure> {
         let (caller, routes) = permit.into_parts();
         let key = caller.key();
-        let amount = if key.has_money_limit() { ceiling(&routes, request, relay, now)? } else { Money::ZERO };
+        let amount = if key.has_money_limit() {
+            ceiling(&routes, request, relay, now)?
+        } else {
+            Money::ZERO
+        };
         let attempt = self.ids.hold(now);
         let hold = match self.store.reserve(key, attempt, amount, now).await {
             Ok(hold) => hold,
@@ -179,7 +196,12 @@ impl Drop for Draining {
 }
 
 /// The most the call may cost over every route it may take.
-fn ceiling(routes: &[Arc<Route>], request: &wire::Request, relay: Relay, now: Timestamp) -> Result<Money, Refusal> {
+fn ceiling(
+    routes: &[Arc<Route>],
+    request: &wire::Request,
+    relay: Relay,
+    now: Timestamp,
+) -> Result<Money, Refusal> {
     let ask = &request.ask;
     if relay.metering == Metering::Free {
         return Ok(Money::ZERO);
@@ -201,7 +223,11 @@ fn ceiling(routes: &[Arc<Route>], request: &wire::Request, relay: Relay, now: Ti
             (false, Some(window)) => ask.body_bytes.min(window),
             (false, None) => ask.body_bytes,
             (true, Some(window)) => window,
-            (true, None) => return Err(unbounded("its input is not in the body, and the model's context window is unknown")),
+            (true, None) => {
+                return Err(unbounded(
+                    "its input is not in the body, and the model's context window is unknown",
+                ));
+            }
         };
         let output = match (ask.output_cap, model.max_output_tokens.or(window)) {
             _ if relay.dialect == Dialect::Embeddings => 0,
@@ -209,7 +235,9 @@ fn ceiling(routes: &[Arc<Route>], request: &wire::Request, relay: Relay, now: Ti
             (Some(cap), None) => cap,
             (None, Some(most)) => most,
             (None, None) => {
-                return Err(unbounded("it sets no maximum of output tokens, and the model's own is unknown"));
+                return Err(unbounded(
+                    "it sets no maximum of output tokens, and the model's own is unknown",
+                ));
             }
         };
         let output = output.saturating_mul(ask.answers);
@@ -222,7 +250,10 @@ fn ceiling(routes: &[Arc<Route>], request: &wire::Request, relay: Relay, now: Ti
 }
 
 fn unbounded(why: &str) -> Refusal {
-    Refusal::new(Code::Unmeterable, format!("This key has a money limit, and this call was refused because {why}."))
+    Refusal::new(
+        Code::Unmeterable,
+        format!("This key has a money limit, and this call was refused because {why}."),
+    )
 }
 
 /// A route that does not show its model, or what it costs, passes neither rules about models nor a

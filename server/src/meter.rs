@@ -34,18 +34,28 @@ pub struct Meter {
     envelope: Envelope,
     /// What has come since the client was last given something.
     gathered: Gathered,
-    /// Whether the provider's connection had its turn since the last frame came.
-    yielded: bool,
+    /// How often we looked in vain since the last frame came.
+    looked: u8,
     done: bool,
     silence: Silence,
 }
+
+/// How often to look for more before what has been gathered is passed on. hyper looks twice in one
+/// turn of the scheduler, so the third look is the first after the provider's connection had a turn.
+const LOOKS: u8 = 2;
 
 /// Beyond this, what has been gathered is passed on without waiting for more.
 const GATHERED_BYTES_MAX: usize = 64 * 1024;
 
 impl Meter {
     /// `metered` is false where providers ask nothing for the route: then there is no row.
-    pub fn new(upstream: Body, reader: Option<StreamReader>, reservation: Reservation, envelope: Envelope, metered: bool) -> Self {
+    pub fn new(
+        upstream: Body,
+        reader: Option<StreamReader>,
+        reservation: Reservation,
+        envelope: Envelope,
+        metered: bool,
+    ) -> Self {
         let request = reservation.request();
         let silence = Silence::new(reservation.gate().wire.silence_timeout);
         let reservation = if metered {
@@ -54,7 +64,17 @@ impl Meter {
             reservation.release();
             None
         };
-        Self { upstream, reader, reservation, request, envelope, gathered: Gathered::Nothing, yielded: false, done: false, silence }
+        Self {
+            upstream,
+            reader,
+            reservation,
+            request,
+            envelope,
+            gathered: Gathered::Nothing,
+            looked: 0,
+            done: false,
+            silence,
+        }
     }
 
     /// The next part of the answer. Frames that lie ready leave together, so that what a provider
@@ -69,9 +89,11 @@ impl Meter {
                 Poll::Ready(Some(Ok(data))) => {
                     self.silence.broken();
                     self.take_in(data);
-                    self.yielded = false;
+                    self.looked = 0;
                     if self.gathered.len() >= GATHERED_BYTES_MAX {
-                        return Poll::Ready(self.gathered.take().map(|bytes| Ok(Frame::data(bytes))));
+                        return Poll::Ready(
+                            self.gathered.take().map(|bytes| Ok(Frame::data(bytes))),
+                        );
                     }
                 }
                 Poll::Ready(None) => self.ended(),
@@ -88,11 +110,11 @@ impl Meter {
                         return Poll::Ready(Some(Err(broken)));
                     }
                 }
-                Poll::Pending if self.yielded => {
+                Poll::Pending if self.looked >= LOOKS => {
                     return Poll::Ready(self.gathered.take().map(|bytes| Ok(Frame::data(bytes))));
                 }
                 Poll::Pending => {
-                    self.yielded = true;
+                    self.looked += 1;
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
@@ -111,7 +133,8 @@ impl Meter {
         if reader.observed().ended
             && let Some(reservation) = self.reservation.take()
         {
-            let ending = if reader.observed().failed { Ending::ProviderError } else { Ending::Complete };
+            let ending =
+                if reader.observed().failed { Ending::ProviderError } else { Ending::Complete };
             reservation.close(reader.observed(), ending);
         }
     }
@@ -136,7 +159,8 @@ impl Meter {
                 reservation.close(reader.observed(), ending);
             }
             None => {
-                reservation.close(&Observed { ended: true, ..Observed::default() }, Ending::Complete);
+                reservation
+                    .close(&Observed { ended: true, ..Observed::default() }, Ending::Complete);
             }
         }
     }
@@ -144,11 +168,16 @@ impl Meter {
     /// A stream of events can still say what happened; any other body can only break off.
     fn failed(&mut self, fault: SendFault) -> Result<(), BrokenOff> {
         self.done = true;
-        let ending = if matches!(fault, SendFault::TimedOut) { Ending::TimedOut } else { Ending::ProviderBroke };
+        let ending = if matches!(fault, SendFault::TimedOut) {
+            Ending::TimedOut
+        } else {
+            Ending::ProviderBroke
+        };
         let had_ended = self.reservation.is_none();
         if let Some(reservation) = self.reservation.take() {
             let nothing = Observed::default();
-            reservation.close(self.reader.as_ref().map_or(&nothing, StreamReader::observed), ending);
+            reservation
+                .close(self.reader.as_ref().map_or(&nothing, StreamReader::observed), ending);
         }
         let failure = broke(fault);
         crate::failure::log(&failure, self.request);
@@ -157,7 +186,10 @@ impl Meter {
             Some(reader) => {
                 let rest = reader.finish();
                 self.gathered.push(rest);
-                self.gathered.push(Bytes::from(format!("\n\n{}", self.envelope.event(&failure, self.request))));
+                self.gathered.push(Bytes::from(format!(
+                    "\n\n{}",
+                    self.envelope.event(&failure, self.request)
+                )));
                 Ok(())
             }
             None => Err(BrokenOff),
@@ -171,7 +203,8 @@ impl Drop for Meter {
         let Some(reservation) = self.reservation.take() else { return };
         let nothing = Observed::default();
         let observed = || self.reader.as_ref().map_or(&nothing, StreamReader::observed);
-        let cancel = reservation.route().provider.on_hangup == OnHangup::Cancel && !reservation.holds_money();
+        let cancel = reservation.route().provider.on_hangup == OnHangup::Cancel
+            && !reservation.holds_money();
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             reservation.close(observed(), Ending::Stopped);
             return;
@@ -189,7 +222,12 @@ impl Drop for Meter {
 }
 
 /// Reads the rest of an answer that nobody waits for, for its usage, and throws it away.
-async fn drain(mut upstream: Body, mut reader: Option<StreamReader>, reservation: Reservation, _draining: Draining) {
+async fn drain(
+    mut upstream: Body,
+    mut reader: Option<StreamReader>,
+    reservation: Reservation,
+    _draining: Draining,
+) {
     let until = Instant::now() + reservation.gate().wire.drain_timeout;
     while let Ok(Some(Ok(data))) = tokio::time::timeout_at(until, upstream.data()).await {
         let Some(reader) = &mut reader else { continue };

@@ -89,11 +89,19 @@ impl Provider {
                 value.set_sensitive(true);
                 (HeaderName::from_static(name), value)
             });
-            Arc::new(Credential { name: credential.name.as_str().into(), header: value, rests_until: AtomicU64::new(0) })
+            Arc::new(Credential {
+                name: credential.name.as_str().into(),
+                header: value,
+                rests_until: AtomicU64::new(0),
+            })
         });
         let mut credentials: Vec<_> = credentials.collect();
         if credentials.is_empty() {
-            credentials.push(Arc::new(Credential { name: "none".into(), header: None, rests_until: AtomicU64::new(0) }));
+            credentials.push(Arc::new(Credential {
+                name: "none".into(),
+                header: None,
+                rests_until: AtomicU64::new(0),
+            }));
         }
         Self {
             name: settings.name.as_str().into(),
@@ -114,7 +122,10 @@ impl Provider {
         let count = self.credentials.len();
         let first = if count == 1 { 0 } else { self.turn.fetch_add(1, Ordering::Relaxed) % count };
         let in_turn = self.credentials[first..].iter().chain(&self.credentials[..first]);
-        in_turn.filter(|credential| credential.rests_until.load(Ordering::Relaxed) <= monotonic).cloned().collect()
+        in_turn
+            .filter(|credential| credential.rests_until.load(Ordering::Relaxed) <= monotonic)
+            .cloned()
+            .collect()
     }
 
     /// Whether usage has to be asked for on the client's behalf, and the extra chunk taken out.
@@ -161,8 +172,10 @@ impl Models {
         aliases: Vec<(String, String)>,
         default_provider: Option<&str>,
     ) -> Self {
-        let providers: Vec<_> = providers.into_iter().map(|settings| Arc::new(Provider::new(settings))).collect();
-        let default_provider = providers.iter().find(|p| Some(&*p.name) == default_provider).cloned();
+        let providers: Vec<_> =
+            providers.into_iter().map(|settings| Arc::new(Provider::new(settings))).collect();
+        let default_provider =
+            providers.iter().find(|p| Some(&*p.name) == default_provider).cloned();
         let price_version = Arc::from(catalog.version());
         Self {
             providers,
@@ -195,13 +208,16 @@ impl Models {
             return self.nameless(relay);
         }
         let routes = self.resolve(name);
-        let fitting: Vec<_> = routes.iter().filter(|route| route.provider.serves(relay)).cloned().collect();
+        let fitting: Vec<_> =
+            routes.iter().filter(|route| route.provider.serves(relay)).cloned().collect();
         match (fitting.is_empty(), routes.first()) {
             (false, _) => Ok(fitting),
             (true, None) => Err(not_found(name)),
             (true, Some(route)) => {
                 let (provider, other) = (&route.provider.name, other_dialect(&route.provider));
-                let message = format!("This model is served by '{provider}', which cannot be called in this dialect here. {other}");
+                let message = format!(
+                    "This model is served by '{provider}', which cannot be called in this dialect here. {other}"
+                );
                 Err(Refusal::new(Code::InvalidValue, message).about("model"))
             }
         }
@@ -210,11 +226,19 @@ impl Models {
     fn nameless(&self, relay: Relay) -> Result<Vec<Arc<Route>>, Refusal> {
         let default = self.default_provider.iter();
         let named = self.providers.iter().filter(|provider| &*provider.name == "openai");
-        let mut candidates = default.chain(named).chain(&self.providers).filter(|provider| provider.serves(relay));
+        let mut candidates =
+            default.chain(named).chain(&self.providers).filter(|provider| provider.serves(relay));
         let Some(provider) = candidates.next() else {
-            return Err(Refusal::new(Code::NoProvider, "No provider is configured here that has this route."));
+            return Err(Refusal::new(
+                Code::NoProvider,
+                "No provider is configured here that has this route.",
+            ));
         };
-        Ok(vec![Arc::new(Route { provider: Arc::clone(provider), model: Arc::from(""), priced: None })])
+        Ok(vec![Arc::new(Route {
+            provider: Arc::clone(provider),
+            model: Arc::from(""),
+            priced: None,
+        })])
     }
 
     fn resolve(&self, name: &str) -> Arc<[Arc<Route>]> {
@@ -238,14 +262,18 @@ impl Models {
         }
         // The demo's names are too plain to stand alone: they need `demo/` before them.
         let listed = |provider: &&Arc<Provider>| {
-            provider.speaks != Speaks::Demo && self.catalog.model(&provider.catalogue, name).is_some()
+            provider.speaks != Speaks::Demo
+                && self.catalog.model(&provider.catalogue, name).is_some()
         };
-        let patterned = |provider: &&Arc<Provider>| provider.models.iter().any(|pattern| pattern.fits(name));
+        let patterned =
+            |provider: &&Arc<Provider>| provider.models.iter().any(|pattern| pattern.fits(name));
         let own: Vec<_> = self.providers.iter().filter(patterned).collect();
         let others = self.providers.iter().filter(listed).filter(|provider| !patterned(provider));
-        let mut routes: Vec<_> = own.into_iter().chain(others).map(|provider| self.route(provider, name)).collect();
+        let mut routes: Vec<_> =
+            own.into_iter().chain(others).map(|provider| self.route(provider, name)).collect();
         if routes.is_empty() {
-            routes.extend(self.default_provider.as_ref().map(|provider| self.route(provider, name)));
+            routes
+                .extend(self.default_provider.as_ref().map(|provider| self.route(provider, name)));
         }
         routes
     }
@@ -276,7 +304,8 @@ impl Models {
         for provider in &self.providers {
             for model in self.catalog.of(&provider.catalogue) {
                 let bare = self.resolve(&model.name);
-                let leads_here = bare.first().is_some_and(|route| Arc::ptr_eq(&route.provider, provider));
+                let leads_here =
+                    bare.first().is_some_and(|route| Arc::ptr_eq(&route.provider, provider));
                 let name = if leads_here && seen.insert(model.name.clone()) {
                     model.name.clone()
                 } else {

@@ -67,17 +67,142 @@ use OnHangup::{Cancel, Drain};
 /// Whether cancelling stops billing is OpenRouter's published experience
 /// (<https://openrouter.ai/docs/api-reference/streaming#stream-cancellation>).
 const KNOWN: &[Known] = &[
-    Known { name: "openai", speaks: Speaks::OpenAi, key_env: "OPENAI_API_KEY", url_env: "OPENAI_BASE_URL", base_url: "https://api.openai.com/v1", catalogue: "openai", models: &["gpt-*", "o1*", "o3*", "o4*", "chatgpt-*", "text-embedding-*", "dall-e-*", "tts-*", "whisper-*", "omni-moderation-*", "text-moderation-*", "sora-*", "codex-*", "computer-use-*", "davinci-*", "babbage-*"], on_hangup: Cancel },
-    Known { name: "anthropic", speaks: Speaks::Anthropic, key_env: "ANTHROPIC_API_KEY", url_env: "ANTHROPIC_BASE_URL", base_url: "https://api.anthropic.com", catalogue: "anthropic", models: &["claude-*"], on_hangup: Cancel },
-    Known { name: "gemini", speaks: Speaks::OpenAi, key_env: "GEMINI_API_KEY", url_env: "GEMINI_BASE_URL", base_url: "https://generativelanguage.googleapis.com/v1beta/openai", catalogue: "google", models: &["gemini-*", "gemma-*"], on_hangup: Drain },
-    Known { name: "deepseek", speaks: Speaks::OpenAi, key_env: "DEEPSEEK_API_KEY", url_env: "DEEPSEEK_BASE_URL", base_url: "https://api.deepseek.com/v1", catalogue: "deepseek", models: &["deepseek-*"], on_hangup: Cancel },
-    Known { name: "mistral", speaks: Speaks::OpenAi, key_env: "MISTRAL_API_KEY", url_env: "MISTRAL_BASE_URL", base_url: "https://api.mistral.ai/v1", catalogue: "mistral", models: &["mistral-*", "ministral-*", "codestral-*", "magistral-*", "pixtral-*", "devstral-*", "open-mistral-*", "open-mixtral-*"], on_hangup: Drain },
-    Known { name: "groq", speaks: Speaks::OpenAi, key_env: "GROQ_API_KEY", url_env: "GROQ_BASE_URL", base_url: "https://api.groq.com/openai/v1", catalogue: "groq", models: &[], on_hangup: Drain },
-    Known { name: "xai", speaks: Speaks::OpenAi, key_env: "XAI_API_KEY", url_env: "XAI_BASE_URL", base_url: "https://api.x.ai/v1", catalogue: "xai", models: &["grok-*"], on_hangup: Cancel },
-    Known { name: "openrouter", speaks: Speaks::OpenAi, key_env: "OPENROUTER_API_KEY", url_env: "OPENROUTER_BASE_URL", base_url: "https://openrouter.ai/api/v1", catalogue: "openrouter", models: &[], on_hangup: Drain },
-    Known { name: "together", speaks: Speaks::OpenAi, key_env: "TOGETHER_API_KEY", url_env: "TOGETHER_BASE_URL", base_url: "https://api.together.xyz/v1", catalogue: "together", models: &[], on_hangup: Cancel },
-    Known { name: "fireworks", speaks: Speaks::OpenAi, key_env: "FIREWORKS_API_KEY", url_env: "FIREWORKS_BASE_URL", base_url: "https://api.fireworks.ai/inference/v1", catalogue: "fireworks", models: &["accounts/fireworks/*"], on_hangup: Cancel },
-    Known { name: "ollama", speaks: Speaks::OpenAi, key_env: "", url_env: "OLLAMA_HOST", base_url: "http://127.0.0.1:11434", catalogue: "ollama", models: &[], on_hangup: Cancel },
+    Known {
+        name: "openai",
+        speaks: Speaks::OpenAi,
+        key_env: "OPENAI_API_KEY",
+        url_env: "OPENAI_BASE_URL",
+        base_url: "https://api.openai.com/v1",
+        catalogue: "openai",
+        models: &[
+            "gpt-*",
+            "o1*",
+            "o3*",
+            "o4*",
+            "chatgpt-*",
+            "text-embedding-*",
+            "dall-e-*",
+            "tts-*",
+            "whisper-*",
+            "omni-moderation-*",
+            "text-moderation-*",
+            "sora-*",
+            "codex-*",
+            "computer-use-*",
+            "davinci-*",
+            "babbage-*",
+        ],
+        on_hangup: Cancel,
+    },
+    Known {
+        name: "anthropic",
+        speaks: Speaks::Anthropic,
+        key_env: "ANTHROPIC_API_KEY",
+        url_env: "ANTHROPIC_BASE_URL",
+        base_url: "https://api.anthropic.com",
+        catalogue: "anthropic",
+        models: &["claude-*"],
+        on_hangup: Cancel,
+    },
+    Known {
+        name: "gemini",
+        speaks: Speaks::OpenAi,
+        key_env: "GEMINI_API_KEY",
+        url_env: "GEMINI_BASE_URL",
+        base_url: "https://generativelanguage.googleapis.com/v1beta/openai",
+        catalogue: "google",
+        models: &["gemini-*", "gemma-*"],
+        on_hangup: Drain,
+    },
+    Known {
+        name: "deepseek",
+        speaks: Speaks::OpenAi,
+        key_env: "DEEPSEEK_API_KEY",
+        url_env: "DEEPSEEK_BASE_URL",
+        base_url: "https://api.deepseek.com/v1",
+        catalogue: "deepseek",
+        models: &["deepseek-*"],
+        on_hangup: Cancel,
+    },
+    Known {
+        name: "mistral",
+        speaks: Speaks::OpenAi,
+        key_env: "MISTRAL_API_KEY",
+        url_env: "MISTRAL_BASE_URL",
+        base_url: "https://api.mistral.ai/v1",
+        catalogue: "mistral",
+        models: &[
+            "mistral-*",
+            "ministral-*",
+            "codestral-*",
+            "magistral-*",
+            "pixtral-*",
+            "devstral-*",
+            "open-mistral-*",
+            "open-mixtral-*",
+        ],
+        on_hangup: Drain,
+    },
+    Known {
+        name: "groq",
+        speaks: Speaks::OpenAi,
+        key_env: "GROQ_API_KEY",
+        url_env: "GROQ_BASE_URL",
+        base_url: "https://api.groq.com/openai/v1",
+        catalogue: "groq",
+        models: &[],
+        on_hangup: Drain,
+    },
+    Known {
+        name: "xai",
+        speaks: Speaks::OpenAi,
+        key_env: "XAI_API_KEY",
+        url_env: "XAI_BASE_URL",
+        base_url: "https://api.x.ai/v1",
+        catalogue: "xai",
+        models: &["grok-*"],
+        on_hangup: Cancel,
+    },
+    Known {
+        name: "openrouter",
+        speaks: Speaks::OpenAi,
+        key_env: "OPENROUTER_API_KEY",
+        url_env: "OPENROUTER_BASE_URL",
+        base_url: "https://openrouter.ai/api/v1",
+        catalogue: "openrouter",
+        models: &[],
+        on_hangup: Drain,
+    },
+    Known {
+        name: "together",
+        speaks: Speaks::OpenAi,
+        key_env: "TOGETHER_API_KEY",
+        url_env: "TOGETHER_BASE_URL",
+        base_url: "https://api.together.xyz/v1",
+        catalogue: "together",
+        models: &[],
+        on_hangup: Cancel,
+    },
+    Known {
+        name: "fireworks",
+        speaks: Speaks::OpenAi,
+        key_env: "FIREWORKS_API_KEY",
+        url_env: "FIREWORKS_BASE_URL",
+        base_url: "https://api.fireworks.ai/inference/v1",
+        catalogue: "fireworks",
+        models: &["accounts/fireworks/*"],
+        on_hangup: Cancel,
+    },
+    Known {
+        name: "ollama",
+        speaks: Speaks::OpenAi,
+        key_env: "",
+        url_env: "OLLAMA_HOST",
+        base_url: "http://127.0.0.1:11434",
+        catalogue: "ollama",
+        models: &[],
+        on_hangup: Cancel,
+    },
 ];
 
 /// The name of the built-in provider.
@@ -118,7 +243,11 @@ pub fn configured(raw: &Raw, demo: Option<bool>) -> Result<Vec<ProviderSettings>
     Ok(providers)
 }
 
-fn from_known(raw: &Raw, known: &Known, table: Option<&ProviderTable>) -> Result<Option<ProviderSettings>, BadSetting> {
+fn from_known(
+    raw: &Raw,
+    known: &Known,
+    table: Option<&ProviderTable>,
+) -> Result<Option<ProviderSettings>, BadSetting> {
     let secrets = raw.env(known.key_env);
     let is_ollama = known.key_env.is_empty();
     let host = is_ollama.then(|| raw.env(known.url_env)).flatten();
@@ -129,7 +258,10 @@ fn from_known(raw: &Raw, known: &Known, table: Option<&ProviderTable>) -> Result
         (_, Some(secrets), _) => {
             let secrets = secrets.split(',').map(str::trim).filter(|secret| !secret.is_empty());
             let secrets = secrets.map(|secret| Secret::new(secret.to_owned()));
-            (number_credentials(known.name, secrets.collect()), format!("environment {}", known.key_env))
+            (
+                number_credentials(known.name, secrets.collect()),
+                format!("environment {}", known.key_env),
+            )
         }
         (_, None, Some(_)) => (Vec::new(), format!("environment {}", known.url_env)),
         (Some(_), None, None) => {
@@ -163,8 +295,14 @@ fn from_known(raw: &Raw, known: &Known, table: Option<&ProviderTable>) -> Result
     }))
 }
 
-fn from_table(raw: &Raw, name: &str, table: &ProviderTable) -> Result<ProviderSettings, BadSetting> {
-    let sane = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
+fn from_table(
+    raw: &Raw,
+    name: &str,
+    table: &ProviderTable,
+) -> Result<ProviderSettings, BadSetting> {
+    let sane = name
+        .bytes()
+        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
     if name.is_empty() || name.len() > 64 || !sane || name == DEMO {
         return Err(BadSetting(format!(
             "Provider name '{name}' cannot be used: lower-case letters, digits, '-' and '_' make a name, and 'demo' is taken."
@@ -172,7 +310,9 @@ fn from_table(raw: &Raw, name: &str, table: &ProviderTable) -> Result<ProviderSe
     }
     let speaks = speaks(name, table.kind.as_deref(), Speaks::OpenAi)?;
     let Some(base_url) = &table.base_url else {
-        return Err(BadSetting(format!("Provider '{name}' has no base_url, and is none that Weir knows.")));
+        return Err(BadSetting(format!(
+            "Provider '{name}' has no base_url, and is none that Weir knows."
+        )));
     };
     Ok(ProviderSettings {
         name: name.to_owned(),
@@ -192,7 +332,11 @@ fn has_secrets(table: &ProviderTable) -> bool {
     table.api_key.is_some() || !table.api_keys.is_empty()
 }
 
-fn table_credentials(raw: &Raw, name: &str, table: &ProviderTable) -> Result<Vec<CredentialSettings>, BadSetting> {
+fn table_credentials(
+    raw: &Raw,
+    name: &str,
+    table: &ProviderTable,
+) -> Result<Vec<CredentialSettings>, BadSetting> {
     let what = format!("The secret of provider '{name}'");
     let texts = table.api_key.iter().chain(&table.api_keys);
     let secrets = texts.map(|text| raw.secret(text, &what)).collect::<Result<Vec<_>, _>>()?;
@@ -204,7 +348,9 @@ fn table_credentials(raw: &Raw, name: &str, table: &ProviderTable) -> Result<Vec
 
 fn number_credentials(provider: &str, secrets: Vec<Secret>) -> Vec<CredentialSettings> {
     let numbered = secrets.into_iter().enumerate();
-    numbered.map(|(at, secret)| CredentialSettings { name: format!("{provider}#{}", at + 1), secret }).collect()
+    numbered
+        .map(|(at, secret)| CredentialSettings { name: format!("{provider}#{}", at + 1), secret })
+        .collect()
 }
 
 fn file_source(raw: &Raw) -> String {
@@ -216,7 +362,9 @@ fn patterns(name: &str, texts: &[String]) -> Result<Vec<Pattern>, BadSetting> {
         .iter()
         .map(|text| {
             Pattern::new(text).ok_or_else(|| {
-                BadSetting(format!("Provider '{name}' has a model pattern that cannot be used: '{text}'."))
+                BadSetting(format!(
+                    "Provider '{name}' has a model pattern that cannot be used: '{text}'."
+                ))
             })
         })
         .collect()
@@ -246,7 +394,9 @@ fn on_hangup(name: &str, text: Option<&str>, default: OnHangup) -> Result<OnHang
 
 fn checked_url(name: &str, url: &str) -> Result<String, BadSetting> {
     let wrong = |why: &str| {
-        Err(BadSetting(format!("Provider '{name}' has a base_url that {why}: it must look like https://host/v1.")))
+        Err(BadSetting(format!(
+            "Provider '{name}' has a base_url that {why}: it must look like https://host/v1."
+        )))
     };
     let Ok(parsed) = url.parse::<http::Uri>() else { return wrong("is no URL") };
     if !matches!(parsed.scheme_str(), Some("http" | "https")) {
@@ -289,7 +439,9 @@ mod tests {
 
     #[test]
     fn urls_that_could_send_a_secret_elsewhere_are_refused() {
-        for url in ["", "ftp://x/v1", "https://user@host/v1", "https://host/v1?x=1", "host/v1", "/v1"] {
+        for url in
+            ["", "ftp://x/v1", "https://user@host/v1", "https://host/v1?x=1", "host/v1", "/v1"]
+        {
             assert!(checked_url("p", url).is_err(), "{url}");
         }
         assert_eq!(checked_url("p", "https://host/v1/").unwrap(), "https://host/v1");

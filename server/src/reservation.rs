@@ -5,7 +5,9 @@
 use std::sync::Arc;
 
 use domain::key::Key;
-use domain::{Class, Ending, Evidence, HoldId, KeyId, Money, RequestId, Row, Timestamp, Usage, pricing};
+use domain::{
+    Class, Ending, Evidence, HoldId, KeyId, Money, RequestId, Row, Timestamp, Usage, pricing,
+};
 
 use store::Held;
 
@@ -30,7 +32,14 @@ pub struct Facts {
 }
 
 impl Facts {
-    pub fn new(attempt: HoldId, call: &Call, key: &Key, route: &'static str, request: &wire::Request, now: Timestamp) -> Self {
+    pub fn new(
+        attempt: HoldId,
+        call: &Call,
+        key: &Key,
+        route: &'static str,
+        request: &wire::Request,
+        now: Timestamp,
+    ) -> Self {
         Self {
             attempt,
             request: call.id,
@@ -98,7 +107,12 @@ impl Reservation {
     /// A provider is called with this credential now.
     pub fn sending(&mut self, credential: &Arc<str>) {
         let at_micros = self.gate.clock.monotonic_micros();
-        self.sent = Some(Sent { credential: Arc::clone(credential), at_micros, status: 0, first_byte_micros: None });
+        self.sent = Some(Sent {
+            credential: Arc::clone(credential),
+            at_micros,
+            status: 0,
+            first_byte_micros: None,
+        });
     }
 
     /// The provider's answer has begun.
@@ -137,7 +151,8 @@ impl Reservation {
         let owed = answered_well || never_answered;
         let (usage, evidence) = self.used(observed, ending, owed);
         let route = &self.routes[0];
-        let (mut cost, rates) = price(route, &usage, observed.service_tier.as_deref(), self.facts.began_at);
+        let (mut cost, rates) =
+            price(route, &usage, observed.service_tier.as_deref(), self.facts.began_at);
         // Without the provider's word, a call under a money limit is charged what was held for it.
         if evidence == Evidence::Estimated && hold.amount() > Money::ZERO {
             cost = Some(hold.amount());
@@ -196,11 +211,18 @@ impl Reservation {
 }
 
 /// The cost of `usage` on `route`, and the rates it was computed with.
-fn price(route: &Route, usage: &Usage, tier: Option<&str>, at: Timestamp) -> (Option<Money>, Vec<(Class, domain::Price)>) {
+fn price(
+    route: &Route,
+    usage: &Usage,
+    tier: Option<&str>,
+    at: Timestamp,
+) -> (Option<Money>, Vec<(Class, domain::Price)>) {
     if *usage == Usage::NONE {
         return (Some(Money::ZERO), Vec::new());
     }
-    let Some(rates) = route.priced.as_ref().and_then(|model| model.prices.at(at, usage.input_tokens(), tier)) else {
+    let Some(rates) =
+        route.priced.as_ref().and_then(|model| model.prices.at(at, usage.input_tokens(), tier))
+    else {
         return (None, Vec::new());
     };
     let used = usage.used().filter_map(|(class, _)| Some((class, rates.price(class)?))).collect();

@@ -107,15 +107,40 @@ const GET_POST: &[Method] = &[Method::GET, Method::POST];
 const GET_DELETE: &[Method] = &[Method::GET, Method::DELETE];
 const GET_POST_DELETE: &[Method] = &[Method::GET, Method::POST, Method::DELETE];
 
-const fn relay(path: &'static str, methods: &'static [Method], dialect: Dialect, metering: Metering) -> Endpoint {
-    Endpoint { path, methods, guard: Guard::Caller, serve: Serve::Relay(Relay { api: Api::OpenAi, dialect, metering }) }
+const fn relay(
+    path: &'static str,
+    methods: &'static [Method],
+    dialect: Dialect,
+    metering: Metering,
+) -> Endpoint {
+    Endpoint {
+        path,
+        methods,
+        guard: Guard::Caller,
+        serve: Serve::Relay(Relay { api: Api::OpenAi, dialect, metering }),
+    }
 }
 
-const fn anthropic(path: &'static str, methods: &'static [Method], dialect: Dialect, metering: Metering) -> Endpoint {
-    Endpoint { path, methods, guard: Guard::Caller, serve: Serve::Relay(Relay { api: Api::Anthropic, dialect, metering }) }
+const fn anthropic(
+    path: &'static str,
+    methods: &'static [Method],
+    dialect: Dialect,
+    metering: Metering,
+) -> Endpoint {
+    Endpoint {
+        path,
+        methods,
+        guard: Guard::Caller,
+        serve: Serve::Relay(Relay { api: Api::Anthropic, dialect, metering }),
+    }
 }
 
-const fn ours(path: &'static str, methods: &'static [Method], guard: Guard, handler: Handler) -> Endpoint {
+const fn ours(
+    path: &'static str,
+    methods: &'static [Method],
+    guard: Guard,
+    handler: Handler,
+) -> Endpoint {
     Endpoint { path, methods, guard, serve: Serve::Desk(handler) }
 }
 
@@ -258,7 +283,8 @@ impl Matched {
         match self.rows.iter().find(|row| row.methods.contains(method)) {
             Some(row) => Ok(row),
             None => {
-                let methods: Vec<_> = self.rows.iter().flat_map(|row| row.methods).map(Method::as_str).collect();
+                let methods: Vec<_> =
+                    self.rows.iter().flat_map(|row| row.methods).map(Method::as_str).collect();
                 Err(methods.join(", "))
             }
         }
@@ -270,7 +296,8 @@ struct Map {
     ours: matchit::Router<&'static [&'static Endpoint]>,
 }
 
-static MAP: LazyLock<Map> = LazyLock::new(|| Map { inference: by_path(INFERENCE), ours: by_path(OURS) });
+static MAP: LazyLock<Map> =
+    LazyLock::new(|| Map { inference: by_path(INFERENCE), ours: by_path(OURS) });
 
 fn by_path(rows: &'static [Endpoint]) -> matchit::Router<&'static [&'static Endpoint]> {
     let mut router = matchit::Router::new();
@@ -302,7 +329,10 @@ pub fn find(path: &str) -> Option<Matched> {
     if !parameters.iter().all(sane) {
         return None;
     }
-    Some(Matched { rows: found.value, parameter: parameters.first().map(|&value| value.to_owned()) })
+    Some(Matched {
+        rows: found.value,
+        parameter: parameters.first().map(|&value| value.to_owned()),
+    })
 }
 
 /// The envelope errors of a path are written in.
@@ -320,13 +350,32 @@ mod tests {
 
     #[test]
     fn both_prefixes_lead_to_the_same_rows_and_nothing_else_does() {
-        for path in ["/v1/chat/completions", "/api/v1/chat/completions", "/v1/models/openai/gpt-4o", "/api/v1/keys", "/healthz"] {
+        for path in [
+            "/v1/chat/completions",
+            "/api/v1/chat/completions",
+            "/v1/models/openai/gpt-4o",
+            "/api/v1/keys",
+            "/healthz",
+        ] {
             assert!(find(path).is_some(), "{path}");
         }
         for path in [
-            "/chat/completions", "/v1/keys", "/V1/chat/completions", "/v1//chat/completions", "/v1/chat/completions/",
-            "/v1/chat/./completions", "/api/api/v1/chat/completions", "/v1/files/..", "/v1/files/%2e%2e", "/v1/models/..",
-            "/v1/files/a%2fb", "/api/v1/keys/", "/v1", "/", "", "*",
+            "/chat/completions",
+            "/v1/keys",
+            "/V1/chat/completions",
+            "/v1//chat/completions",
+            "/v1/chat/completions/",
+            "/v1/chat/./completions",
+            "/api/api/v1/chat/completions",
+            "/v1/files/..",
+            "/v1/files/%2e%2e",
+            "/v1/models/..",
+            "/v1/files/a%2fb",
+            "/api/v1/keys/",
+            "/v1",
+            "/",
+            "",
+            "*",
         ] {
             assert!(find(path).is_none(), "{path}");
         }

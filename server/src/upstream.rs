@@ -71,7 +71,9 @@ impl Outgoing {
             Speaks::Anthropic => path,
         };
         let path = match uri.query() {
-            Some(query) if relay.dialect == wire::Dialect::Json || relay.dialect == wire::Dialect::Raw => {
+            Some(query)
+                if relay.dialect == wire::Dialect::Json || relay.dialect == wire::Dialect::Raw =>
+            {
                 format!("{path}?{query}")
             }
             _ => path.to_owned(),
@@ -90,11 +92,16 @@ impl Outgoing {
         }
     }
 
-    fn request(&self, provider: &Provider, credential: &Credential) -> Result<Request<Full<Bytes>>, SendFault> {
+    fn request(
+        &self,
+        provider: &Provider,
+        credential: &Credential,
+    ) -> Result<Request<Full<Bytes>>, SendFault> {
         let mut request = Request::new(Full::new(self.body.clone()));
         *request.method_mut() = self.method.clone();
         let url = format!("{}{}", provider.base_url, self.path);
-        *request.uri_mut() = http::Uri::try_from(url).map_err(|error| SendFault::Unreachable(error.into()))?;
+        *request.uri_mut() =
+            http::Uri::try_from(url).map_err(|error| SendFault::Unreachable(error.into()))?;
         *request.headers_mut() = self.headers.clone();
         if provider.speaks == Speaks::Anthropic && !self.headers.contains_key(ANTHROPIC_VERSION) {
             request.headers_mut().insert(ANTHROPIC_VERSION, HeaderValue::from_static("2023-06-01"));
@@ -140,7 +147,9 @@ impl Upstream {
             return Ok(self.demo.answer(&outgoing.model, &outgoing.body));
         }
         let request = outgoing.request(provider, credential)?;
-        match tokio::time::timeout(self.limits.first_byte_timeout, self.client.request(request)).await {
+        match tokio::time::timeout(self.limits.first_byte_timeout, self.client.request(request))
+            .await
+        {
             Ok(Ok(answer)) => Ok(answer.map(Body::Http)),
             Ok(Err(error)) if error.is_connect() => Err(SendFault::Unreachable(error.into())),
             Ok(Err(error)) => Err(SendFault::Broke(error.into())),
@@ -167,7 +176,9 @@ impl Body {
                 return match std::pin::Pin::new(&mut *incoming).poll_frame(cx) {
                     Poll::Pending => Poll::Pending,
                     Poll::Ready(None) => Poll::Ready(None),
-                    Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(SendFault::Broke(error.into())))),
+                    Poll::Ready(Some(Err(error))) => {
+                        Poll::Ready(Some(Err(SendFault::Broke(error.into()))))
+                    }
                     Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                         Ok(data) => Poll::Ready(Some(Ok(data))),
                         // Trailers say nothing that a client could use.
@@ -186,10 +197,16 @@ impl Body {
     }
 
     /// All of it, at most `bytes_max` bytes, with at most `silence` between two parts.
-    pub async fn collect(mut self, bytes_max: usize, silence: Duration) -> Result<Bytes, SendFault> {
+    pub async fn collect(
+        mut self,
+        bytes_max: usize,
+        silence: Duration,
+    ) -> Result<Bytes, SendFault> {
         let mut first = Bytes::new();
         let mut rest: Option<BytesMut> = None;
-        while let Some(data) = tokio::time::timeout(silence, self.data()).await.map_err(|_| SendFault::TimedOut)? {
+        while let Some(data) =
+            tokio::time::timeout(silence, self.data()).await.map_err(|_| SendFault::TimedOut)?
+        {
             let data = data?;
             let length = rest.as_ref().map_or(first.len(), BytesMut::len) + data.len();
             if length > bytes_max {

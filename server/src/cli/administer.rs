@@ -25,46 +25,99 @@ use crate::machine::{MachineClock, MachineEntropy};
 
 /// What `weir` can administer.
 pub(super) fn commands() -> Vec<Command> {
-    let id = || Arg::new("id").required(true).value_name("KEY").help("The key's id (its hash in the API)");
-    let key = Command::new("key").about("Make, show and end keys").subcommand_required(true).subcommands([
-        common(Command::new("create").about("Make a key; its secret is shown once").args([
-            Arg::new("name").required(true).help("A label for people"),
-            Arg::new("management").long("management").action(ArgAction::SetTrue).help("A key that manages keys and calls no model"),
-            Arg::new("limit").long("limit").value_name("DOLLARS").help("The most it may spend"),
-            Arg::new("limit-reset").long("limit-reset").value_name("PERIOD").help("daily, weekly or monthly; without it the limit is for ever"),
-            Arg::new("expires-at").long("expires-at").value_name("MOMENT").help("Its end, such as 2027-12-31T23:59:59Z"),
-            list_arg("allowed-models", "Only these models (names, provider/model, or * patterns), separated by commas"),
-            list_arg("denied-models", "None of these models"),
-            list_arg("allowed-providers", "Only these providers"),
-            list_arg("denied-providers", "None of these providers"),
-            Arg::new("secret-from-stdin").long("secret-from-stdin").action(ArgAction::SetTrue).help("Read the secret from standard input instead of having one made"),
-        ])),
-        common(Command::new("list").about("List keys, the newest first").arg(
-            Arg::new("page-size").long("page-size").value_name("N").default_value("100").help("How many"),
-        )),
+    let id = || {
+        Arg::new("id").required(true).value_name("KEY").help("The key's id (its hash in the API)")
+    };
+    let key = Command::new("key")
+        .about("Make, show and end keys")
+        .subcommand_required(true)
+        .subcommands([
+        common(
+            Command::new("create").about("Make a key; its secret is shown once").args([
+                Arg::new("name").required(true).help("A label for people"),
+                Arg::new("management")
+                    .long("management")
+                    .action(ArgAction::SetTrue)
+                    .help("A key that manages keys and calls no model"),
+                Arg::new("limit").long("limit").value_name("DOLLARS").help("The most it may spend"),
+                Arg::new("limit-reset")
+                    .long("limit-reset")
+                    .value_name("PERIOD")
+                    .help("daily, weekly or monthly; without it the limit is for ever"),
+                Arg::new("expires-at")
+                    .long("expires-at")
+                    .value_name("MOMENT")
+                    .help("Its end, such as 2027-12-31T23:59:59Z"),
+                list_arg(
+                    "allowed-models",
+                    "Only these models (names, provider/model, or * patterns), separated by commas",
+                ),
+                list_arg("denied-models", "None of these models"),
+                list_arg("allowed-providers", "Only these providers"),
+                list_arg("denied-providers", "None of these providers"),
+                Arg::new("secret-from-stdin")
+                    .long("secret-from-stdin")
+                    .action(ArgAction::SetTrue)
+                    .help("Read the secret from standard input instead of having one made"),
+            ]),
+        ),
+        common(
+            Command::new("list").about("List keys, the newest first").arg(
+                Arg::new("page-size")
+                    .long("page-size")
+                    .value_name("N")
+                    .default_value("100")
+                    .help("How many"),
+            ),
+        ),
         common(Command::new("show").about("Show a key").arg(id())),
-        common(Command::new("disable").about("Switch a key off; it can be switched on again").arg(id())),
+        common(
+            Command::new("disable")
+                .about("Switch a key off; it can be switched on again")
+                .arg(id()),
+        ),
         common(Command::new("enable").about("Switch a key on").arg(id())),
         common(Command::new("revoke").about("End a key for good").arg(id())),
     ]);
-    let usage = common(Command::new("usage").about("What was used and what it cost").args([
-        Arg::new("by").long("by").value_name("GROUPS").default_value("model").help("key, model, provider, hour, day, or several separated by commas"),
-        Arg::new("from").long("from").value_name("MOMENT").help("Not before this moment or date"),
-        Arg::new("until").long("until").value_name("MOMENT").help("Before this moment or date"),
-        Arg::new("key").long("key").value_name("KEY").help("Of this key only"),
-        Arg::new("calls").long("calls").action(ArgAction::SetTrue).help("Single calls instead of sums, the newest first"),
-    ]));
+    let usage = common(
+        Command::new("usage").about("What was used and what it cost").args([
+            Arg::new("by")
+                .long("by")
+                .value_name("GROUPS")
+                .default_value("model")
+                .help("key, model, provider, hour, day, or several separated by commas"),
+            Arg::new("from")
+                .long("from")
+                .value_name("MOMENT")
+                .help("Not before this moment or date"),
+            Arg::new("until").long("until").value_name("MOMENT").help("Before this moment or date"),
+            Arg::new("key").long("key").value_name("KEY").help("Of this key only"),
+            Arg::new("calls")
+                .long("calls")
+                .action(ArgAction::SetTrue)
+                .help("Single calls instead of sums, the newest first"),
+        ]),
+    );
     vec![key, usage]
 }
 
 fn list_arg(name: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).long(name).value_name("NAMES").value_delimiter(',').action(ArgAction::Append).help(help)
+    Arg::new(name)
+        .long(name)
+        .value_name("NAMES")
+        .value_delimiter(',')
+        .action(ArgAction::Append)
+        .help(help)
 }
 
 fn common(command: Command) -> Command {
     command.args(super::setting_args()).args([
         Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print the API's own JSON"),
-        Arg::new("server").long("server").value_name("URL").env("WEIR_SERVER").help("A running Weir elsewhere; needs PROXY_MASTER_KEY"),
+        Arg::new("server")
+            .long("server")
+            .value_name("URL")
+            .env("WEIR_SERVER")
+            .help("A running Weir elsewhere; needs PROXY_MASTER_KEY"),
     ])
 }
 
@@ -75,7 +128,11 @@ struct Asked {
     body: Option<Value>,
 }
 
-pub(super) fn run(noun: &str, matches: &ArgMatches, env: HashMap<String, String>) -> anyhow::Result<()> {
+pub(super) fn run(
+    noun: &str,
+    matches: &ArgMatches,
+    env: HashMap<String, String>,
+) -> anyhow::Result<()> {
     let (verb, matches) = match matches.subcommand() {
         Some((verb, matches)) => (verb, matches),
         None => ("", matches),
@@ -98,10 +155,18 @@ fn asked(noun: &str, verb: &str, matches: &ArgMatches) -> anyhow::Result<Asked> 
         Asked { method, path: format!("/api/v1/keys/{id}"), body }
     };
     Ok(match (noun, verb) {
-        ("key", "create") => Asked { method: Method::POST, path: "/api/v1/keys".to_owned(), body: Some(new_key(matches)?) },
+        ("key", "create") => Asked {
+            method: Method::POST,
+            path: "/api/v1/keys".to_owned(),
+            body: Some(new_key(matches)?),
+        },
         ("key", "list") => {
             let size = matches.get_one::<String>("page-size").map_or("100", String::as_str);
-            Asked { method: Method::GET, path: format!("/api/v1/keys?page_size={size}"), body: None }
+            Asked {
+                method: Method::GET,
+                path: format!("/api/v1/keys?page_size={size}"),
+                body: None,
+            }
         }
         ("key", "show") => one(Method::GET, None),
         ("key", "disable") => one(Method::PATCH, Some(json!({"disabled": true}))),
@@ -114,7 +179,12 @@ fn asked(noun: &str, verb: &str, matches: &ArgMatches) -> anyhow::Result<Asked> 
 
 fn new_key(matches: &ArgMatches) -> anyhow::Result<Value> {
     let mut body = Map::new();
-    for (flag, name) in [("name", "name"), ("limit", "limit"), ("limit-reset", "limit_reset"), ("expires-at", "expires_at")] {
+    for (flag, name) in [
+        ("name", "name"),
+        ("limit", "limit"),
+        ("limit-reset", "limit_reset"),
+        ("expires-at", "expires_at"),
+    ] {
         if let Some(text) = matches.get_one::<String>(flag) {
             body.insert(name.to_owned(), json!(text));
         }
@@ -145,7 +215,12 @@ fn usage_path(matches: &ArgMatches) -> String {
     let mut parameters = Vec::new();
     for (flag, name) in [("from", "from"), ("until", "until"), ("key", "key"), ("by", "group_by")] {
         if let Some(text) = matches.get_one::<String>(flag).filter(|_| !(calls && flag == "by")) {
-            let text: String = text.replace('%', "%25").replace('&', "%26").replace('+', "%2B").replace('#', "%23").replace(' ', "%20");
+            let text: String = text
+                .replace('%', "%25")
+                .replace('&', "%26")
+                .replace('+', "%2B")
+                .replace('#', "%23")
+                .replace(' ', "%20");
             parameters.push(format!("{name}={text}"));
         }
     }
@@ -154,7 +229,11 @@ fn usage_path(matches: &ArgMatches) -> String {
 
 /// Sends one request: to the server that was named, to the one that runs on the data directory, or
 /// to one that is started on it for this moment, on a port and with a master key that nobody knows.
-fn send(asked: Asked, matches: &ArgMatches, env: HashMap<String, String>) -> anyhow::Result<String> {
+fn send(
+    asked: Asked,
+    matches: &ArgMatches,
+    env: HashMap<String, String>,
+) -> anyhow::Result<String> {
     let mut raw = super::raw(matches, env)?;
     let mut config = Config::resolve(&mut raw)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -182,14 +261,18 @@ fn send(asked: Asked, matches: &ArgMatches, env: HashMap<String, String>) -> any
             app.stop();
             answer
         }
-        Err(StartFault::Store(store::Fault::InUse(_))) => runtime.block_on(request(&running, given.as_ref(), asked)),
+        Err(StartFault::Store(store::Fault::InUse(_))) => {
+            runtime.block_on(request(&running, given.as_ref(), asked))
+        }
         Err(fault) => Err(fault.into()),
     }
 }
 
 async fn request(url: &str, master: Option<&Secret>, asked: Asked) -> anyhow::Result<String> {
     let Some(master) = master else {
-        bail!("a Weir is running at {url}, and speaking to it needs the master key: set PROXY_MASTER_KEY");
+        bail!(
+            "a Weir is running at {url}, and speaking to it needs the master key: set PROXY_MASTER_KEY"
+        );
     };
     let body = asked.body.map_or_else(String::new, |body| body.to_string());
     let request = Request::builder()
@@ -200,7 +283,8 @@ async fn request(url: &str, master: Option<&Secret>, asked: Asked) -> anyhow::Re
         .body(Full::new(Bytes::from(body)))
         .context("this makes no request that HTTP can carry")?;
     let client = Client::builder(TokioExecutor::new()).build_http();
-    let answer = client.request(request).await.with_context(|| format!("no Weir answers at {url}"))?;
+    let answer =
+        client.request(request).await.with_context(|| format!("no Weir answers at {url}"))?;
     let status = answer.status();
     let body = answer.into_body().collect().await.context("the answer broke off")?.to_bytes();
     let text = String::from_utf8_lossy(&body).into_owned();
@@ -223,10 +307,16 @@ fn shown(noun: &str, verb: &str, matches: &ArgMatches, answer: &Value) -> String
         ),
         ("key", "list") => {
             let keys = answer["data"].as_array().map(Vec::as_slice).unwrap_or_default();
-            let more = if answer["next_page_token"].is_null() { "" } else { "There are more: ask for a larger --page-size.\n" };
+            let more = if answer["next_page_token"].is_null() {
+                ""
+            } else {
+                "There are more: ask for a larger --page-size.\n"
+            };
             format!("{}\n{more}", key_table(keys))
         }
-        ("key", "revoke") => format!("Revoked {}. It opens nothing any more.\n", text(&answer["hash"])),
+        ("key", "revoke") => {
+            format!("Revoked {}. It opens nothing any more.\n", text(&answer["hash"]))
+        }
         ("key", _) => format!("{}\n", key_table(std::slice::from_ref(&answer["data"]))),
         _ if matches.get_flag("calls") => calls_table(answer),
         _ => usage_table(answer),
@@ -234,7 +324,18 @@ fn shown(noun: &str, verb: &str, matches: &ArgMatches, answer: &Value) -> String
 }
 
 fn key_table(keys: &[Value]) -> Table {
-    let mut table = table(&["id", "name", "type", "secret", "status", "limit", "spent", "models", "providers", "expires"]);
+    let mut table = table(&[
+        "id",
+        "name",
+        "type",
+        "secret",
+        "status",
+        "limit",
+        "spent",
+        "models",
+        "providers",
+        "expires",
+    ]);
     for key in keys {
         let limit = match (&key["limit"], key["limit_reset"].as_str()) {
             (Value::Null, _) => "none".to_owned(),
@@ -263,30 +364,54 @@ fn names(allowed: &Value, denied: &Value) -> String {
         names.collect::<Vec<_>>().join(", ")
     };
     match (list(allowed), list(denied)) {
-        (allowed, denied) if denied.is_empty() => if allowed.is_empty() { "all".to_owned() } else { allowed },
+        (allowed, denied) if denied.is_empty() => {
+            if allowed.is_empty() {
+                "all".to_owned()
+            } else {
+                allowed
+            }
+        }
         (allowed, denied) if allowed.is_empty() => format!("all but {denied}"),
         (allowed, denied) => format!("{allowed}, but not {denied}"),
     }
 }
 
 fn usage_table(answer: &Value) -> String {
-    let mut table = table(&["from", "key", "model", "provider", "calls", "failed", "input tokens", "output tokens", "cost"]);
+    let mut table = table(&[
+        "from",
+        "key",
+        "model",
+        "provider",
+        "calls",
+        "failed",
+        "input tokens",
+        "output tokens",
+        "cost",
+    ]);
     let rows = answer["data"].as_array().map(Vec::as_slice).unwrap_or_default();
     for (row, total) in rows.iter().map(|row| (row, false)).chain([(&answer["totals"], true)]) {
         let first = if total { "total".to_owned() } else { text(&row["from"]) };
         let cells = [first, text(&row["key"]), text(&row["model"]), text(&row["provider"])];
-        let numbers = ["calls", "failed_calls", "input_tokens", "output_tokens"].map(|name| row[name].to_string());
+        let numbers = ["calls", "failed_calls", "input_tokens", "output_tokens"]
+            .map(|name| row[name].to_string());
         table.add_row(cells.into_iter().chain(numbers).chain([format!("${}", row["cost"])]));
     }
     let unpriced = answer["totals"]["unpriced_calls"].as_u64().unwrap_or(0);
-    let note = if unpriced > 0 { format!("{unpriced} calls were of models without a known price; their cost is in no sum.\n") } else { String::new() };
+    let note = if unpriced > 0 {
+        format!("{unpriced} calls were of models without a known price; their cost is in no sum.\n")
+    } else {
+        String::new()
+    };
     format!("{table}\n{note}")
 }
 
 fn calls_table(answer: &Value) -> String {
-    let mut table = table(&["began", "request", "model", "provider", "input", "output", "cost", "evidence", "ending"]);
+    let mut table = table(&[
+        "began", "request", "model", "provider", "input", "output", "cost", "evidence", "ending",
+    ]);
     for row in answer["data"].as_array().into_iter().flatten() {
-        let cost = if row["cost"].is_null() { "unknown".to_owned() } else { format!("${}", row["cost"]) };
+        let cost =
+            if row["cost"].is_null() { "unknown".to_owned() } else { format!("${}", row["cost"]) };
         table.add_row([
             text(&row["began_at"]),
             text(&row["request_id"]),

@@ -24,7 +24,8 @@ fn check(matches: &ArgMatches, env: HashMap<String, String>) -> anyhow::Result<S
     let master = raw.master_key.as_ref().map(|(_, source)| source.to_string());
     let config = Config::resolve(&mut raw)?;
     let mut settings = table(&["setting", "value", "from"]);
-    let file = raw.file.as_ref().map_or_else(|| "none".to_owned(), |path| path.display().to_string());
+    let file =
+        raw.file.as_ref().map_or_else(|| "none".to_owned(), |path| path.display().to_string());
     settings.add_row(["settings file", file.as_str(), ""]);
     for setting in SETTINGS {
         let written = raw.value(setting.name);
@@ -32,7 +33,8 @@ fn check(matches: &ArgMatches, env: HashMap<String, String>) -> anyhow::Result<S
     }
     let master = master.unwrap_or_else(|| "made at the first start".to_owned());
     settings.add_row(["master key", "(not shown)", &master]);
-    let mut providers = table(&["provider", "speaks", "base URL", "credentials", "after a hang-up", "from"]);
+    let mut providers =
+        table(&["provider", "speaks", "base URL", "credentials", "after a hang-up", "from"]);
     for provider in &config.providers {
         let credentials = provider.credentials.iter().map(|credential| credential.name.as_str());
         providers.add_row([
@@ -55,9 +57,15 @@ pub fn example() -> String {
     );
     for setting in SETTINGS {
         let name = setting.name.replace('-', "_");
-        let bare = setting.default.parse::<u64>().is_ok() || matches!(setting.default, "true" | "false");
-        let value = if bare { setting.default.to_owned() } else { format!("\"{}\"", setting.default) };
-        let _ = write!(text, "\n# {} [--{}, {}]\n{name} = {value}\n", setting.doc, setting.name, setting.env);
+        let bare =
+            setting.default.parse::<u64>().is_ok() || matches!(setting.default, "true" | "false");
+        let value =
+            if bare { setting.default.to_owned() } else { format!("\"{}\"", setting.default) };
+        let _ = write!(
+            text,
+            "\n# {} [--{}, {}]\n{name} = {value}\n",
+            setting.doc, setting.name, setting.env
+        );
     }
     text.push_str(TABLES);
     text

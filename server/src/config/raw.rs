@@ -106,7 +106,8 @@ impl Raw {
         config: Option<&Path>,
         env: HashMap<String, String>,
     ) -> Result<Self, BadSetting> {
-        let asked = config.map(Path::to_owned).or_else(|| env.get("WEIR_CONFIG").map(PathBuf::from));
+        let asked =
+            config.map(Path::to_owned).or_else(|| env.get("WEIR_CONFIG").map(PathBuf::from));
         let path = match asked {
             Some(path) => Some(path),
             None => Some(PathBuf::from("weir.toml")).filter(|path| path.exists()),
@@ -195,7 +196,9 @@ impl Raw {
 fn secret_file(path: &Path, what: &str) -> Result<Secret, BadSetting> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(Secret::new(text.trim().to_owned())),
-        Err(error) => Err(BadSetting(format!("{what} cannot be read from {}: {error}.", path.display()))),
+        Err(error) => {
+            Err(BadSetting(format!("{what} cannot be read from {}: {error}.", path.display())))
+        }
     }
 }
 

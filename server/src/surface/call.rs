@@ -32,7 +32,13 @@ pub struct Call {
 pub type Answer = Response<OutBody>;
 
 impl Call {
-    pub fn new(id: RequestId, at: Timestamp, began_micros: u64, request: http::Request<Incoming>, parameter: Option<String>) -> Self {
+    pub fn new(
+        id: RequestId,
+        at: Timestamp,
+        began_micros: u64,
+        request: http::Request<Incoming>,
+        parameter: Option<String>,
+    ) -> Self {
         let (head, body) = request.into_parts();
         Self { id, at, head, parameter, began_micros, body }
     }
@@ -90,7 +96,9 @@ async fn collect(body: &mut Incoming, bytes_max: usize, stall: Duration) -> Resu
                 return Err(Refusal::new(code, "The body broke off before its end.").into());
             }
             Err(_) => {
-                return Err(Refusal::new(Code::RequestTimeout, "The body did not arrive in time.").into());
+                return Err(
+                    Refusal::new(Code::RequestTimeout, "The body did not arrive in time.").into()
+                );
             }
         };
         let Ok(data) = frame.into_data() else { continue };
@@ -143,7 +151,10 @@ impl Collected {
 }
 
 fn too_large(bytes_max: usize) -> Refusal {
-    Refusal::new(Code::RequestTooLarge, format!("The body is larger than {bytes_max} bytes, the most this gateway takes."))
+    Refusal::new(
+        Code::RequestTooLarge,
+        format!("The body is larger than {bytes_max} bytes, the most this gateway takes."),
+    )
 }
 
 fn gunzip(body: &[u8], bytes_max: usize) -> Result<Bytes, Failure> {
@@ -152,7 +163,9 @@ fn gunzip(body: &[u8], bytes_max: usize) -> Result<Bytes, Failure> {
     let mut plain = Vec::new();
     let unpacked = flate2::read::MultiGzDecoder::new(body).take(limit).read_to_end(&mut plain);
     if unpacked.is_err() {
-        return Err(Refusal::new(Code::InvalidValue, "The body is not the gzip it says it is.").into());
+        return Err(
+            Refusal::new(Code::InvalidValue, "The body is not the gzip it says it is.").into()
+        );
     }
     if plain.len() > bytes_max {
         return Err(too_large(bytes_max).into());
@@ -204,7 +217,10 @@ fn not_a_secret() -> Refusal {
 
 /// What every secret that opens nothing is answered with, whatever is wrong with it.
 pub fn no_such_key() -> Refusal {
-    Refusal::new(Code::InvalidApiKey, "Incorrect API key provided. Whoever administers this gateway can give you one.")
+    Refusal::new(
+        Code::InvalidApiKey,
+        "Incorrect API key provided. Whoever administers this gateway can give you one.",
+    )
 }
 
 /// The bodies answers can have.
@@ -225,7 +241,10 @@ impl http_body::Body for OutBody {
     type Data = Bytes;
     type Error = crate::meter::BrokenOff;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         match self.get_mut() {
             Self::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Metered(meter) => meter.poll(cx),
@@ -238,7 +257,9 @@ impl http_body::Body for OutBody {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Self::Full(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
             Self::Metered(_) => SizeHint::default(),
         }
     }
@@ -281,7 +302,10 @@ mod tests {
             (&[("authorization", "Bearer\tsk-1")], Code::InvalidApiKey),
             (&[("authorization", "Bearer sk-1 x")], Code::InvalidApiKey),
             (&[("x-api-key", "")], Code::InvalidApiKey),
-            (&[("authorization", "Bearer a"), ("authorization", "Bearer b")], Code::ConflictingCredentials),
+            (
+                &[("authorization", "Bearer a"), ("authorization", "Bearer b")],
+                Code::ConflictingCredentials,
+            ),
             (&[("authorization", "Bearer a"), ("x-api-key", "b")], Code::ConflictingCredentials),
             (&[("x-api-key", "a"), ("api-key", "b")], Code::ConflictingCredentials),
         ] {

@@ -33,16 +33,24 @@ impl Fields {
         self.0.remove(name).filter(|value| value.get() != "null")
     }
 
-    fn typed<T: serde::de::DeserializeOwned>(&mut self, name: &str, wanted: &str) -> Result<Option<T>, Refusal> {
+    fn typed<T: serde::de::DeserializeOwned>(
+        &mut self,
+        name: &str,
+        wanted: &str,
+    ) -> Result<Option<T>, Refusal> {
         let value = self.take(name);
-        value.map(|value| serde_json::from_str(value.get()).map_err(|_| invalid(name, wanted))).transpose()
+        value
+            .map(|value| serde_json::from_str(value.get()).map_err(|_| invalid(name, wanted)))
+            .transpose()
     }
 
     /// A label for people: 1 to 200 characters, none of them a control character.
     pub fn label(&mut self, name: &str) -> Result<Option<String>, Refusal> {
         const CHARS_MAX: usize = 200;
         let Some(text) = self.typed::<String>(name, "a text")? else { return Ok(None) };
-        let unfit = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        let unfit = |c: char| {
+            c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        };
         if text.trim().is_empty() || text.chars().count() > CHARS_MAX || text.chars().any(unfit) {
             return Err(invalid(name, "a text of 1 to 200 characters without control characters"));
         }
@@ -75,7 +83,9 @@ impl Fields {
         let text = quoted.as_deref().unwrap_or(value.get());
         match Money::parse_dollars(text) {
             Ok(money) if money >= Money::ZERO => Ok(Some(money)),
-            _ => Err(invalid(name, "an amount of dollars, not negative, with at most nine decimals")),
+            _ => {
+                Err(invalid(name, "an amount of dollars, not negative, with at most nine decimals"))
+            }
         }
     }
 
@@ -90,13 +100,20 @@ impl Fields {
     /// A list of model or provider names, with `*` for any run of characters.
     pub fn patterns(&mut self, name: &str) -> Result<Option<Vec<Pattern>>, Refusal> {
         const MOST: usize = 500;
-        let Some(texts) = self.typed::<Vec<String>>(name, "a list of names")? else { return Ok(None) };
+        let Some(texts) = self.typed::<Vec<String>>(name, "a list of names")? else {
+            return Ok(None);
+        };
         if texts.len() > MOST {
-            return Err(Refusal::new(Code::InvalidRule, format!("{name} has more than {MOST} names.")).about(name));
+            return Err(Refusal::new(
+                Code::InvalidRule,
+                format!("{name} has more than {MOST} names."),
+            )
+            .about(name));
         }
         let read = |(at, text): (usize, &String)| {
             Pattern::new(text).ok_or_else(|| {
-                let message = format!("{name}[{at}] is no name: 1 to 256 characters without spaces.");
+                let message =
+                    format!("{name}[{at}] is no name: 1 to 256 characters without spaces.");
                 Refusal::new(Code::InvalidRule, message).about(format!("{name}[{at}]"))
             })
         };
@@ -112,7 +129,11 @@ impl Fields {
             None => Ok(()),
             Some(name) => {
                 let shown: String = name.chars().take(40).collect();
-                Err(Refusal::new(Code::UnknownParameter, format!("'{shown}' is not a parameter of this route.")).about(shown))
+                Err(Refusal::new(
+                    Code::UnknownParameter,
+                    format!("'{shown}' is not a parameter of this route."),
+                )
+                .about(shown))
             }
         }
     }
@@ -131,11 +152,18 @@ impl Query {
         for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (Some(name), Some(value)) = (decode(name), decode(value)) else {
-                return Err(Refusal::new(Code::InvalidValue, "The query string's encoding is broken."));
+                return Err(Refusal::new(
+                    Code::InvalidValue,
+                    "The query string's encoding is broken.",
+                ));
             };
             let shown: String = name.chars().take(40).collect();
             if parameters.insert(name, value).is_some() {
-                return Err(Refusal::new(Code::InvalidValue, format!("The query parameter '{shown}' comes twice.")).about(shown));
+                return Err(Refusal::new(
+                    Code::InvalidValue,
+                    format!("The query parameter '{shown}' comes twice."),
+                )
+                .about(shown));
             }
         }
         Ok(Self(parameters))
@@ -150,7 +178,9 @@ impl Query {
     pub fn number(&mut self, name: &str, least: u32, most: u32) -> Result<Option<u32>, Refusal> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let number = text.parse().ok().filter(|number| (least..=most).contains(number));
-        number.map(Some).ok_or_else(|| invalid(name, &format!("a whole number from {least} to {most}")))
+        number
+            .map(Some)
+            .ok_or_else(|| invalid(name, &format!("a whole number from {least} to {most}")))
     }
 
     /// True or false.
@@ -166,13 +196,20 @@ impl Query {
     /// A moment in RFC 3339, or a date, which is its UTC midnight.
     pub fn moment(&mut self, name: &str) -> Result<Option<Timestamp>, Refusal> {
         let Some(text) = self.text(name) else { return Ok(None) };
-        let moment = text.parse::<jiff::Timestamp>().or_else(|_| format!("{text}T00:00:00Z").parse());
-        let moment = moment.map_err(|_| invalid(name, "a moment like 2026-11-01T00:00:00Z or a date like 2026-11-01"))?;
+        let moment =
+            text.parse::<jiff::Timestamp>().or_else(|_| format!("{text}T00:00:00Z").parse());
+        let moment = moment.map_err(|_| {
+            invalid(name, "a moment like 2026-11-01T00:00:00Z or a date like 2026-11-01")
+        })?;
         Ok(Some(Timestamp::from_micros(moment.as_microsecond())))
     }
 
     /// Something with a text form.
-    pub fn parsed<T: std::str::FromStr>(&mut self, name: &str, wanted: &str) -> Result<Option<T>, Refusal> {
+    pub fn parsed<T: std::str::FromStr>(
+        &mut self,
+        name: &str,
+        wanted: &str,
+    ) -> Result<Option<T>, Refusal> {
         let text = self.text(name);
         text.map(|text| text.parse().map_err(|_| invalid(name, wanted))).transpose()
     }
@@ -186,7 +223,11 @@ impl Query {
             None => Ok(()),
             Some(name) => {
                 let shown: String = name.chars().take(40).collect();
-                Err(Refusal::new(Code::UnknownParameter, format!("'{shown}' is not a query parameter of this route.")).about(shown))
+                Err(Refusal::new(
+                    Code::UnknownParameter,
+                    format!("'{shown}' is not a query parameter of this route."),
+                )
+                .about(shown))
             }
         }
     }

@@ -73,12 +73,21 @@ pub fn models(gate: &Gate, caller: &Caller, at: domain::Timestamp) -> Answer {
 ///
 /// # Errors
 /// There is no such model, or the key may not use it: both look the same.
-pub fn model(gate: &Gate, caller: &Caller, name: &str, at: domain::Timestamp) -> Result<Answer, Refusal> {
+pub fn model(
+    gate: &Gate,
+    caller: &Caller,
+    name: &str,
+    at: domain::Timestamp,
+) -> Result<Answer, Refusal> {
     let routes = gate.models.named(name);
     let mut usable = routes.iter().filter(|route| may_use(gate, caller, route));
     match usable.next() {
         Some(route) => Ok(json(StatusCode::OK, &view(name, route, at))),
-        None => Err(Refusal::new(Code::ModelNotFound, "There is no such model here, or you do not have access to it.").about("model")),
+        None => Err(Refusal::new(
+            Code::ModelNotFound,
+            "There is no such model here, or you do not have access to it.",
+        )
+        .about("model")),
     }
 }
 

@@ -76,9 +76,13 @@ pub fn create(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
         let amount = fields.money("limit")?;
         let reset = fields.word("limit_reset", &RESETS)?;
         let allowance = match (amount, reset) {
-            (Some(amount), reset) => Some(Allowance { amount, window: reset.unwrap_or(Window::Lifetime) }),
+            (Some(amount), reset) => {
+                Some(Allowance { amount, window: reset.unwrap_or(Window::Lifetime) })
+            }
             (None, None) => None,
-            (None, Some(_)) => return Err(invalid("limit_reset", "sent together with limit").into()),
+            (None, Some(_)) => {
+                return Err(invalid("limit_reset", "sent together with limit").into());
+            }
         };
         let rules = Rules {
             allowed_models: fields.patterns("allowed_models")?.unwrap_or_default(),
@@ -89,7 +93,9 @@ pub fn create(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
         let expires_at = fields.moment("expires_at")?;
         let secret = fields.secret("secret")?;
         fields.end()?;
-        let name = name.ok_or_else(|| Refusal::new(Code::MissingParameter, "A key needs a name.").about("name"))?;
+        let name = name.ok_or_else(|| {
+            Refusal::new(Code::MissingParameter, "A key needs a name.").about("name")
+        })?;
         let new = NewKey { kind, name, rules, allowance, expires_at };
         let (key, secret) = desk.create(actor, new, look_of(kind), secret, call.at).await?;
         let data = view(desk, &key, &call).await?;
@@ -123,7 +129,8 @@ pub fn list(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
         let mut keys = desk.keys(actor, wanted).await?;
         let more = keys.len() > page_size;
         keys.truncate(page_size);
-        let next = keys.last().filter(|_| more).map(|key| mark::make(&desk.list_secret, key.id.ulid()));
+        let next =
+            keys.last().filter(|_| more).map(|key| mark::make(&desk.list_secret, key.id.ulid()));
         let mut data = Vec::with_capacity(keys.len());
         for key in &keys {
             data.push(view(desk, key, &call).await?);
@@ -151,14 +158,19 @@ pub fn update(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
         // `null` clears what can be cleared.
         let clears_limit = fields.has("limit");
         let clears_reset = fields.has("limit_reset");
-        let (clears_models, clears_providers) = (fields.has("allowed_models"), fields.has("allowed_providers"));
+        let (clears_models, clears_providers) =
+            (fields.has("allowed_models"), fields.has("allowed_providers"));
         let change = KeyChange {
             name: fields.label("name")?,
             disabled: fields.boolean("disabled")?,
             amount: Some(fields.money("limit")?).filter(|_| clears_limit),
-            window: fields.word("limit_reset", &RESETS)?.or(clears_reset.then_some(Window::Lifetime)),
+            window: fields
+                .word("limit_reset", &RESETS)?
+                .or(clears_reset.then_some(Window::Lifetime)),
             allowed_models: fields.patterns("allowed_models")?.or(clears_models.then(Vec::new)),
-            allowed_providers: fields.patterns("allowed_providers")?.or(clears_providers.then(Vec::new)),
+            allowed_providers: fields
+                .patterns("allowed_providers")?
+                .or(clears_providers.then(Vec::new)),
         };
         fields.end()?;
         let key = desk.update(actor, id, change, call.at).await?;
@@ -185,7 +197,11 @@ pub fn revoke(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
 pub fn own(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
     async move {
         let Actor::Holder(id) = actor else {
-            return Err(Refusal::new(Code::WrongKeyType, "This route tells a key about itself: call it with a key.").into());
+            return Err(Refusal::new(
+                Code::WrongKeyType,
+                "This route tells a key about itself: call it with a key.",
+            )
+            .into());
         };
         let key = desk.key(actor, id).await?;
         one(desk, &key, &call).await

@@ -2,8 +2,8 @@
 //! up. They say where a page ended, never who may read the next.
 
 use data_encoding::BASE32_NOPAD_NOCASE;
-use domain::{Digest, Secret};
 use domain::id::Ulid;
+use domain::{Digest, Secret};
 use subtle::ConstantTimeEq as _;
 
 const SIGNATURE_BYTES: usize = 12;

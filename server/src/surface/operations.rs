@@ -27,7 +27,9 @@ pub fn ready(desk: &Desk, _actor: Actor, _call: Call) -> BoxFuture<'_, Result<An
     async move {
         Ok(match desk.gate.store.health() {
             Health::Good => json(StatusCode::OK, &State { status: "ready" }),
-            Health::Full | Health::Broken(_) => json(StatusCode::SERVICE_UNAVAILABLE, &State { status: "unavailable" }),
+            Health::Full | Health::Broken(_) => {
+                json(StatusCode::SERVICE_UNAVAILABLE, &State { status: "unavailable" })
+            }
         })
     }
     .boxed()

@@ -23,7 +23,8 @@ pub struct Dollars(pub Money);
 
 impl Serialize for Dollars {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let number = RawValue::from_string(self.0.to_string()).map_err(serde::ser::Error::custom)?;
+        let number =
+            RawValue::from_string(self.0.to_string()).map_err(serde::ser::Error::custom)?;
         number.serialize(serializer)
     }
 }

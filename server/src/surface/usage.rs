@@ -93,14 +93,19 @@ pub fn sums(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
         query.end()?;
         let report = desk.gate.store.usage(wanted).await?;
         let data = report.sums.iter().map(group_view).collect();
-        Ok(json(StatusCode::OK, &Sums { data, totals: sum_view(&report.total), cut_short: report.cut_short }))
+        Ok(json(
+            StatusCode::OK,
+            &Sums { data, totals: sum_view(&report.total), cut_short: report.cut_short },
+        ))
     }
     .boxed()
 }
 
 fn group_of(name: &str) -> Result<Group, domain::Refusal> {
     let found = GROUPS.iter().find(|(known, _)| *known == name);
-    found.map(|(_, group)| *group).ok_or_else(|| invalid("group_by", "a list of key, model, provider, hour and day"))
+    found
+        .map(|(_, group)| *group)
+        .ok_or_else(|| invalid("group_by", "a list of key, model, provider, hour and day"))
 }
 
 fn maker(actor: Actor) -> Option<KeyId> {
@@ -199,7 +204,11 @@ pub fn calls(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
                 desk.key(actor, id).await?;
                 wanted
             }
-            (_, None) => return Err(invalid("key", "sent, when a management key asks for single calls").into()),
+            (_, None) => {
+                return Err(
+                    invalid("key", "sent, when a management key asks for single calls").into()
+                );
+            }
         };
         let found = desk.gate.store.rows(wanted).await?;
         let data = found.rows.iter().map(call_view).collect();

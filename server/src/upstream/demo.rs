@@ -96,11 +96,21 @@ impl Demo {
             "message": format!("The demo provider has no model '{model}': it has demo/echo and demo/story."),
             "type": "invalid_request_error", "param": "model", "code": "model_not_found",
         }});
-        answer(StatusCode::NOT_FOUND, "application/json", VecDeque::from([error.to_string()]), Duration::ZERO)
+        answer(
+            StatusCode::NOT_FOUND,
+            "application/json",
+            VecDeque::from([error.to_string()]),
+            Duration::ZERO,
+        )
     }
 }
 
-fn answer(status: StatusCode, kind: &'static str, parts: VecDeque<String>, pace: Duration) -> Response<Body> {
+fn answer(
+    status: StatusCode,
+    kind: &'static str,
+    parts: VecDeque<String>,
+    pace: Duration,
+) -> Response<Body> {
     let mut answer = Response::new(Body::Demo(Words { parts, pace, wait: None }));
     *answer.status_mut() = status;
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -122,7 +132,10 @@ fn wanted(id: String, now: Timestamp, model: &str, body: &Value) -> Option<Wante
         Some(tool) if !after_tool => tool,
         _ => Reply::Text(text),
     };
-    let cap = ["max_completion_tokens", "max_tokens"].iter().filter_map(|name| body[*name].as_u64()).min();
+    let cap = ["max_completion_tokens", "max_tokens"]
+        .iter()
+        .filter_map(|name| body[*name].as_u64())
+        .min();
     Some(Wanted {
         id,
         created: now.seconds(),
@@ -139,7 +152,9 @@ fn wanted(id: String, now: Timestamp, model: &str, body: &Value) -> Option<Wante
 fn text_of(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
-        Value::Array(parts) => parts.iter().filter_map(|part| part["text"].as_str()).collect::<Vec<_>>().join(" "),
+        Value::Array(parts) => {
+            parts.iter().filter_map(|part| part["text"].as_str()).collect::<Vec<_>>().join(" ")
+        }
         _ => String::new(),
     }
 }
@@ -168,7 +183,10 @@ fn sample(schema: &Value) -> Value {
     match schema["type"].as_str() {
         Some("object") => {
             let properties = schema["properties"].as_object();
-            let members = properties.into_iter().flatten().map(|(name, schema)| (name.clone(), sample(schema)));
+            let members = properties
+                .into_iter()
+                .flatten()
+                .map(|(name, schema)| (name.clone(), sample(schema)));
             Value::Object(members.collect())
         }
         Some("array") => json!([]),
@@ -225,7 +243,9 @@ impl Wanted {
 
 fn whole(wanted: &Wanted) -> Value {
     let message = match &wanted.reply {
-        Reply::Text(_) => json!({"role": "assistant", "content": wanted.words().concat(), "refusal": null}),
+        Reply::Text(_) => {
+            json!({"role": "assistant", "content": wanted.words().concat(), "refusal": null})
+        }
         Reply::Tool { name, arguments } => json!({
             "role": "assistant", "content": null,
             "tool_calls": [{"id": wanted.call_id(), "type": "function", "function": {"name": name, "arguments": arguments}}],
@@ -247,7 +267,8 @@ fn events(wanted: &Wanted) -> VecDeque<String> {
             events.extend(words.map(|word| wanted.chunk(&json!({"content": word}), None)));
         }
         Reply::Tool { name, arguments } => {
-            let call = |function: Value| json!({"tool_calls": [{"index": 0, "function": function}]});
+            let call =
+                |function: Value| json!({"tool_calls": [{"index": 0, "function": function}]});
             let mut first = call(json!({"name": name, "arguments": ""}));
             first["tool_calls"][0]["id"] = json!(wanted.call_id());
             first["tool_calls"][0]["type"] = json!("function");

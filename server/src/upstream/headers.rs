@@ -37,7 +37,10 @@ pub fn for_provider(from: &HeaderMap) -> HeaderMap {
     }
     // Bytes are passed on and read on the way: they must not be packed.
     to.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    to.insert(header::USER_AGENT, HeaderValue::from_static(concat!("weir/", env!("CARGO_PKG_VERSION"))));
+    to.insert(
+        header::USER_AGENT,
+        HeaderValue::from_static(concat!("weir/", env!("CARGO_PKG_VERSION"))),
+    );
     to
 }
 
@@ -61,7 +64,16 @@ mod tests {
     #[test]
     fn what_is_not_on_the_list_stays_behind() {
         let mut from = HeaderMap::new();
-        for name in ["authorization", "x-api-key", "cookie", "x-forwarded-for", "host", "x-portkey-custom-host", "set-cookie", "openai-organization"] {
+        for name in [
+            "authorization",
+            "x-api-key",
+            "cookie",
+            "x-forwarded-for",
+            "host",
+            "x-portkey-custom-host",
+            "set-cookie",
+            "openai-organization",
+        ] {
             from.insert(HeaderName::from_static(name), HeaderValue::from_static("canary"));
         }
         from.insert("x-request-id", HeaderValue::from_static("theirs"));

@@ -7,7 +7,10 @@ use crate::world::{Unusual, World, chat};
 
 #[test]
 fn a_providers_failures_are_told_as_the_providers() {
-    let world = World::with(Unusual { env: vec![("WEIR_FIRST_BYTE_TIMEOUT", "1".to_owned())], ..Unusual::default() });
+    let world = World::with(Unusual {
+        env: vec![("WEIR_FIRST_BYTE_TIMEOUT", "1".to_owned())],
+        ..Unusual::default()
+    });
     let key = world.any_key();
     for (script, status, code) in [
         (r#"{"status":500}"#, 502, "upstream_failed"),
@@ -29,7 +32,9 @@ fn a_providers_401_is_never_the_callers() {
     for status in [401, 402, 403] {
         let world = World::new();
         let key = world.any_key();
-        world.chat(&key.secret, &format!(r#"{{"status":{status}}}"#)).refused(502, "upstream_credential_rejected");
+        world
+            .chat(&key.secret, &format!(r#"{{"status":{status}}}"#))
+            .refused(502, "upstream_credential_rejected");
         // The credential rests; the key is fine.
         world.chat(&key.secret, "").refused(502, "upstream_credential_rejected");
         assert_eq!(world.provider.requests().len(), 1);
@@ -40,17 +45,24 @@ fn a_providers_401_is_never_the_callers() {
 
 #[test]
 fn another_credential_is_tried_when_one_is_refused() {
-    let world = World::with(Unusual { env: vec![("OPENAI_API_KEY", "sk-one,sk-two,sk-three".to_owned())], ..Unusual::default() });
+    let world = World::with(Unusual {
+        env: vec![("OPENAI_API_KEY", "sk-one,sk-two,sk-three".to_owned())],
+        ..Unusual::default()
+    });
     let key = world.any_key();
     world.chat(&key.secret, r#"{"status":401}"#).refused(502, "upstream_credential_rejected");
-    let seen: Vec<Value> = world.provider.requests().iter().map(|request| request["secret_seen"].clone()).collect();
+    let seen: Vec<Value> =
+        world.provider.requests().iter().map(|request| request["secret_seen"].clone()).collect();
     assert_eq!(seen.len(), 3);
     assert!(seen[0] != seen[1] && seen[1] != seen[2], "{seen:?}");
 }
 
 #[test]
 fn credentials_take_turns() {
-    let world = World::with(Unusual { env: vec![("OPENAI_API_KEY", "sk-one,sk-two".to_owned())], ..Unusual::default() });
+    let world = World::with(Unusual {
+        env: vec![("OPENAI_API_KEY", "sk-one,sk-two".to_owned())],
+        ..Unusual::default()
+    });
     let key = world.any_key();
     for _ in 0..4 {
         world.chat(&key.secret, "").is(200);
@@ -63,7 +75,9 @@ fn credentials_take_turns() {
 fn a_providers_rate_limit_passes_its_wait_on() {
     let world = World::new();
     let key = world.any_key();
-    let refused = world.chat(&key.secret, r#"{"status":429,"retry_after":"7"}"#).refused(429, "upstream_rate_limited");
+    let refused = world
+        .chat(&key.secret, r#"{"status":429,"retry_after":"7"}"#)
+        .refused(429, "upstream_rate_limited");
     assert_eq!(refused.header("retry-after"), "7");
 }
 
@@ -81,9 +95,14 @@ fn what_the_provider_finds_wrong_with_a_request_is_passed_on_as_it_wrote_it() {
 
 #[test]
 fn a_provider_that_is_not_there_is_told_as_unreachable_and_costs_nothing() {
-    let world = World::with(Unusual { settings_file: "[providers.gone]\nbase_url = \"http://127.0.0.1:9/v1\"\n", ..Unusual::default() });
+    let world = World::with(Unusual {
+        settings_file: "[providers.gone]\nbase_url = \"http://127.0.0.1:9/v1\"\n",
+        ..Unusual::default()
+    });
     let key = world.any_key();
-    world.post("/v1/chat/completions", &key.secret, &chat("gone/model", "")).refused(502, "upstream_failed");
+    world
+        .post("/v1/chat/completions", &key.secret, &chat("gone/model", ""))
+        .refused(502, "upstream_failed");
     assert!(world.rows().is_empty());
 }
 
@@ -108,9 +127,16 @@ fn errors_on_messages_are_in_anthropics_envelope() {
     let world = World::new();
     let key = world.any_key();
     let body = |script: &str| json!({"model": "claude-sonnet-4-20250514", "max_tokens": 5, "messages": [{"role": "user", "content": format!("<<{script}>>")}]});
-    let refused = world.post("/v1/messages", "sk-nobody", &body("{}")).refused(401, "invalid_api_key").json();
-    assert_eq!((&refused["type"], &refused["error"]["type"]), (&json!("error"), &json!("authentication_error")));
-    let broken = world.post("/v1/messages", &key.secret, &body(r#"{"status":529}"#)).refused(502, "upstream_failed").json();
+    let refused =
+        world.post("/v1/messages", "sk-nobody", &body("{}")).refused(401, "invalid_api_key").json();
+    assert_eq!(
+        (&refused["type"], &refused["error"]["type"]),
+        (&json!("error"), &json!("authentication_error"))
+    );
+    let broken = world
+        .post("/v1/messages", &key.secret, &body(r#"{"status":529}"#))
+        .refused(502, "upstream_failed")
+        .json();
     assert_eq!(broken["error"]["type"], "api_error");
     assert!(broken["request_id"].as_str().unwrap().starts_with("req_"));
 }

@@ -10,7 +10,9 @@ fn m1_clients_authenticate_with_a_bearer_on_api_v1() {
     let key = world.any_key();
     let answer = world.post("/api/v1/chat/completions", &key.secret, &chat("gpt-4o", "")).is(200);
     assert_eq!(answer.json()["object"], "chat.completion");
-    world.post("/api/v1/chat/completions", "sk-nobody", &chat("gpt-4o", "")).refused(401, "invalid_api_key");
+    world
+        .post("/api/v1/chat/completions", "sk-nobody", &chat("gpt-4o", ""))
+        .refused(401, "invalid_api_key");
 }
 
 #[test]
@@ -22,11 +24,15 @@ fn m2_the_default_address_is_localhost_8000() {
 #[test]
 fn m4_keys_are_independent() {
     let world = World::new();
-    let (first, second) = (world.key(&json!({"name": "first"})), world.key(&json!({"name": "second"})));
+    let (first, second) =
+        (world.key(&json!({"name": "first"})), world.key(&json!({"name": "second"})));
     world.chat(&first.secret, "").is(200);
     world.chat(&first.secret, "").is(200);
     world.chat(&second.secret, "").is(200);
-    let calls = |id: &str| world.get(&format!("/api/v1/usage?key={id}"), MASTER).is(200).json()["totals"]["calls"].clone();
+    let calls = |id: &str| {
+        world.get(&format!("/api/v1/usage?key={id}"), MASTER).is(200).json()["totals"]["calls"]
+            .clone()
+    };
     assert_eq!((calls(&first.id), calls(&second.id)), (json!(2), json!(1)));
     world.delete(&format!("/api/v1/keys/{}", first.id), MASTER).is(200);
     world.chat(&second.secret, "").is(200);
@@ -47,17 +53,35 @@ fn m32_a_clients_secret_never_reaches_a_provider_and_ours_never_a_client() {
     let world = World::new();
     let key = world.any_key();
     let bearer = format!("Bearer {}", key.secret);
-    for (header, value) in [("authorization", bearer.as_str()), ("x-api-key", &key.secret), ("api-key", &key.secret)] {
-        let headers = [(header, value), ("content-type", "application/json"), ("cookie", "a=b"), ("x-forwarded-for", "1.2.3.4")];
-        let answer = world.send(http::Method::POST, "/v1/chat/completions", &headers, chat("gpt-4o", "").to_string());
+    for (header, value) in
+        [("authorization", bearer.as_str()), ("x-api-key", &key.secret), ("api-key", &key.secret)]
+    {
+        let headers = [
+            (header, value),
+            ("content-type", "application/json"),
+            ("cookie", "a=b"),
+            ("x-forwarded-for", "1.2.3.4"),
+        ];
+        let answer = world.send(
+            http::Method::POST,
+            "/v1/chat/completions",
+            &headers,
+            chat("gpt-4o", "").to_string(),
+        );
         let answer = answer.is(200);
-        assert!(!answer.text.contains(OPENAI_SECRET) && !format!("{:?}", answer.headers).contains(OPENAI_SECRET));
+        assert!(
+            !answer.text.contains(OPENAI_SECRET)
+                && !format!("{:?}", answer.headers).contains(OPENAI_SECRET)
+        );
     }
     let body = json!({"model": "claude-sonnet-4-20250514", "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]});
     world.post("/v1/messages", &key.secret, &body).is(200);
     for request in world.provider.requests() {
         let text = request.to_string();
-        assert!(!text.contains(&key.secret) && !text.contains("a=b") && !text.contains("1.2.3.4"), "{text}");
+        assert!(
+            !text.contains(&key.secret) && !text.contains("a=b") && !text.contains("1.2.3.4"),
+            "{text}"
+        );
         let ours = if request["path"] == "/v1/messages" { ANTHROPIC_SECRET } else { OPENAI_SECRET };
         assert!(text.contains(&ours[ours.len() - 4..]), "{text}");
     }
@@ -67,12 +91,20 @@ fn m32_a_clients_secret_never_reaches_a_provider_and_ours_never_a_client() {
 fn m50_a_call_without_a_key_is_refused_unless_the_operator_allows_it() {
     let world = World::new();
     let call = |world: &World| {
-        world.send(http::Method::POST, "/v1/chat/completions", &[("content-type", "application/json")], chat("gpt-4o", "").to_string())
+        world.send(
+            http::Method::POST,
+            "/v1/chat/completions",
+            &[("content-type", "application/json")],
+            chat("gpt-4o", "").to_string(),
+        )
     };
     let refused = call(&world).refused(401, "missing_api_key");
     assert_eq!(refused.header("www-authenticate"), "Bearer");
     assert!(world.provider.requests().is_empty());
-    let open = World::with(Unusual { env: vec![("WEIR_ALLOW_UNAUTHENTICATED", "true".to_owned())], ..Unusual::default() });
+    let open = World::with(Unusual {
+        env: vec![("WEIR_ALLOW_UNAUTHENTICATED", "true".to_owned())],
+        ..Unusual::default()
+    });
     call(&open).is(200);
     let keys = open.get("/api/v1/keys", MASTER).is(200).json();
     assert_eq!(keys["data"][0]["name"], "anonymous");
@@ -83,7 +115,9 @@ fn m50_a_call_without_a_key_is_refused_unless_the_operator_allows_it() {
 #[test]
 fn m51_any_string_can_be_a_key() {
     let world = World::new();
-    world.post("/api/v1/keys", MASTER, &json!({"name": "My app", "secret": "lmb-yourKeyHere"})).is(201);
+    world
+        .post("/api/v1/keys", MASTER, &json!({"name": "My app", "secret": "lmb-yourKeyHere"}))
+        .is(201);
     world.post("/api/v1/chat/completions", "lmb-yourKeyHere", &chat("gpt-4o", "")).is(200);
 }
 
@@ -92,7 +126,10 @@ fn the_body_reaches_the_provider_as_the_client_wrote_it() {
     let world = World::new();
     let key = world.any_key();
     let body = r#"{ "model" : "gpt-4o", "unknown_field":{"x":[1,2.50,1e3]},"messages":[{"role":"user","content":"h\u00e9 \u2713"}],  "temperature":0.10 }"#;
-    let headers = [("authorization", &*format!("Bearer {}", key.secret)), ("content-type", "application/json; charset=utf-8")];
+    let headers = [
+        ("authorization", &*format!("Bearer {}", key.secret)),
+        ("content-type", "application/json; charset=utf-8"),
+    ];
     world.send(http::Method::POST, "/v1/chat/completions", &headers, body).is(200);
     assert_eq!(world.provider.requests()[0]["body"], body);
     // Another name for the model changes the name and nothing else.
@@ -103,14 +140,22 @@ fn the_body_reaches_the_provider_as_the_client_wrote_it() {
 
 #[test]
 fn an_alias_leads_where_the_operator_says() {
-    let world = World::with(Unusual { settings_file: "[aliases]\nfast = \"openai/gpt-4o-mini\"\n", ..Unusual::default() });
+    let world = World::with(Unusual {
+        settings_file: "[aliases]\nfast = \"openai/gpt-4o-mini\"\n",
+        ..Unusual::default()
+    });
     let key = world.key(&json!({"allowed_models": ["fast"]}));
     world.post("/v1/chat/completions", &key.secret, &chat("fast", "")).is(200);
     assert_eq!(world.provider.requests()[0]["model"], "gpt-4o-mini");
-    assert_eq!((&world.rows()[0]["model"], &world.rows()[0]["model_used"]), (&json!("fast"), &json!("gpt-4o-mini")));
+    assert_eq!(
+        (&world.rows()[0]["model"], &world.rows()[0]["model_used"]),
+        (&json!("fast"), &json!("gpt-4o-mini"))
+    );
     // A rule judges where a name leads, not what it is called.
     let other = world.key(&json!({"denied_models": ["gpt-4o-mini"]}));
-    world.post("/v1/chat/completions", &other.secret, &chat("fast", "")).refused(403, "model_not_allowed");
+    world
+        .post("/v1/chat/completions", &other.secret, &chat("fast", ""))
+        .refused(403, "model_not_allowed");
 }
 
 #[test]
@@ -129,11 +174,17 @@ fn names_find_their_provider_by_catalogue_pattern_prefix_and_default() {
     ] {
         world.post("/v1/chat/completions", &key.secret, &chat(name, "")).is(200);
         let row = &world.rows()[0];
-        assert_eq!((&row["provider"], &row["model_used"]), (&json!(provider), &json!(model)), "{name}");
+        assert_eq!(
+            (&row["provider"], &row["model_used"]),
+            (&json!(provider), &json!(model)),
+            "{name}"
+        );
     }
     let plain = World::new();
     let key = plain.any_key();
-    let refused = plain.post("/v1/chat/completions", &key.secret, &chat("no-such-name", "")).refused(404, "model_not_found");
+    let refused = plain
+        .post("/v1/chat/completions", &key.secret, &chat("no-such-name", ""))
+        .refused(404, "model_not_found");
     assert_eq!(refused.json()["error"]["param"], "model");
 }
 
@@ -148,7 +199,10 @@ fn every_openai_route_of_the_table_reaches_its_path() {
         ("/v1/moderations", json!({"input": "Hi"})),
         ("/v1/images/generations", json!({"model": "gpt-image-1", "prompt": "a weir"})),
         ("/v1/audio/speech", json!({"model": "tts-1", "input": "Hi", "voice": "alloy"})),
-        ("/v1/batches", json!({"input_file_id": "file-1", "endpoint": "/v1/chat/completions", "completion_window": "24h"})),
+        (
+            "/v1/batches",
+            json!({"input_file_id": "file-1", "endpoint": "/v1/chat/completions", "completion_window": "24h"}),
+        ),
         ("/v1/assistants", json!({"model": "gpt-4o"})),
         ("/v1/vector_stores", json!({"name": "x"})),
     ] {
@@ -157,9 +211,15 @@ fn every_openai_route_of_the_table_reaches_its_path() {
     }
     world.get("/v1/files?limit=2", &key.secret).is(200);
     let form = "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nopenai/whisper-1\r\n--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\nContent-Type: audio/wav\r\n\r\nRIFF\r\n--b--\r\n";
-    let headers = [("authorization", &*format!("Bearer {}", key.secret)), ("content-type", "multipart/form-data; boundary=b")];
+    let headers = [
+        ("authorization", &*format!("Bearer {}", key.secret)),
+        ("content-type", "multipart/form-data; boundary=b"),
+    ];
     world.send(http::Method::POST, "/v1/audio/transcriptions", &headers, form).is(200);
-    assert_eq!(world.provider.requests().last().unwrap()["body"], form.replace("openai/whisper-1", "whisper-1"));
+    assert_eq!(
+        world.provider.requests().last().unwrap()["body"],
+        form.replace("openai/whisper-1", "whisper-1")
+    );
 }
 
 #[test]
@@ -175,7 +235,9 @@ fn organization_administration_is_off_until_the_operator_switches_it_on() {
 fn a_dialect_a_provider_does_not_speak_is_told_and_not_tried() {
     let world = World::new();
     let key = world.any_key();
-    let refused = world.post("/v1/chat/completions", &key.secret, &chat("claude-sonnet-4-20250514", "")).refused(400, "invalid_value");
+    let refused = world
+        .post("/v1/chat/completions", &key.secret, &chat("claude-sonnet-4-20250514", ""))
+        .refused(400, "invalid_value");
     assert_eq!(refused.json()["error"]["param"], "model");
     let refused = world.post("/v1/messages", &key.secret, &json!({"model": "gpt-4o", "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]}));
     assert_eq!(refused.json()["type"], "error");
@@ -187,19 +249,30 @@ fn a_dialect_a_provider_does_not_speak_is_told_and_not_tried() {
 fn the_demo_answers_without_any_account_and_costs_something() {
     let world = World::with(Unusual { without_providers: true, ..Unusual::default() });
     let key = world.any_key();
-    let answer = world.post("/v1/chat/completions", &key.secret, &json!({"model": "demo/echo", "messages": [{"role": "user", "content": "Hello weir"}]}));
+    let answer = world.post(
+        "/v1/chat/completions",
+        &key.secret,
+        &json!({"model": "demo/echo", "messages": [{"role": "user", "content": "Hello weir"}]}),
+    );
     let answer = answer.is(200);
     assert_eq!(answer.json()["choices"][0]["message"]["content"], "Hello weir");
     assert_eq!(answer.header("x-weir-cost-usd"), "0.00007");
     let streamed = json!({"model": "demo/story", "stream": true, "max_tokens": 4, "messages": [{"role": "user", "content": "Go"}]});
     let story = world.post("/v1/chat/completions", &key.secret, &streamed).is(200);
-    assert!(story.text.contains("river") && story.text.ends_with("data: [DONE]\n\n"), "{}", story.text);
+    assert!(
+        story.text.contains("river") && story.text.ends_with("data: [DONE]\n\n"),
+        "{}",
+        story.text
+    );
     assert!(!story.text.contains("\"usage\":{"), "{}", story.text);
     assert_eq!(world.rows()[0]["output_tokens"], 4);
     let tool = json!({"model": "demo/echo", "messages": [{"role": "user", "content": "x"}], "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}}]});
     let called: Value = world.post("/v1/chat/completions", &key.secret, &tool).is(200).json();
     assert_eq!(called["choices"][0]["finish_reason"], "tool_calls");
-    assert_eq!(called["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"], "{\"city\":\"demo\"}");
+    assert_eq!(
+        called["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"],
+        "{\"city\":\"demo\"}"
+    );
     let unknown = json!({"model": "demo/nothing", "messages": [{"role": "user", "content": "x"}]});
     world.post("/v1/chat/completions", &key.secret, &unknown).refused(404, "model_not_found");
     assert_eq!(World::new().chat(&key.secret, "").status, 401);

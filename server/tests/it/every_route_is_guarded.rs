@@ -44,7 +44,9 @@ fn callers(world: &World) -> Callers {
         revoked: world.any_key(),
         expired: world.key(&json!({"expires_at": "2027-01-15T08:00:01Z"})),
     };
-    world.patch(&format!("/api/v1/keys/{}", callers.disabled.id), MASTER, &json!({"disabled": true})).is(200);
+    world
+        .patch(&format!("/api/v1/keys/{}", callers.disabled.id), MASTER, &json!({"disabled": true}))
+        .is(200);
     world.delete(&format!("/api/v1/keys/{}", callers.revoked.id), MASTER).is(200);
     world.clock.advance_seconds(2);
     callers
@@ -68,7 +70,11 @@ fn nobody_passes_a_guard_that_is_not_theirs() {
         }
         let tried = |secret: Option<&str>, status: u16, code: &str| {
             let answer = send(&world, &method, &path, secret);
-            assert_eq!((answer.status, answer.code().as_str()), (status, code), "{method} {path} {guard:?}");
+            assert_eq!(
+                (answer.status, answer.code().as_str()),
+                (status, code),
+                "{method} {path} {guard:?}"
+            );
         };
         tried(None, 401, "missing_api_key");
         tried(Some("sk-nobody-has-this-secret"), 401, "invalid_api_key");
@@ -98,7 +104,10 @@ fn nobody_passes_a_guard_that_is_not_theirs() {
 fn open_routes_tell_nothing_of_value() {
     let world = World::new();
     let open: Vec<_> = rows().into_iter().filter(|(.., guard)| *guard == Guard::Open).collect();
-    assert_eq!(open.iter().map(|(path, ..)| path.as_str()).collect::<Vec<_>>(), ["/healthz", "/readyz"]);
+    assert_eq!(
+        open.iter().map(|(path, ..)| path.as_str()).collect::<Vec<_>>(),
+        ["/healthz", "/readyz"]
+    );
     for (path, method, _) in open {
         let answer = send(&world, &method, &path, None).is(200);
         assert!(answer.text.len() < 30, "{}", answer.text);
@@ -127,7 +136,11 @@ fn paths_that_only_look_like_routes_are_no_way_around_a_guard() {
             format!("/healthz/..{path}"),
         ] {
             let answer = send(&world, &method, &mutated, None);
-            assert!([400, 401, 404, 405].contains(&answer.status), "{method} {mutated}: {}", answer.status);
+            assert!(
+                [400, 401, 404, 405].contains(&answer.status),
+                "{method} {mutated}: {}",
+                answer.status
+            );
         }
     }
     assert!(world.provider.requests().is_empty());

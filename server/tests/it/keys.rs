@@ -25,7 +25,10 @@ fn a2_a_management_key_creates_lists_updates_and_deletes() {
     let list = world.get("/api/v1/keys", &manager.secret).is(200).json();
     assert_eq!(list["data"][0]["hash"], id);
     let path = format!("/api/v1/keys/{id}");
-    assert_eq!(world.patch(&path, &manager.secret, &json!({"name": "ours"})).is(200).json()["data"]["name"], "ours");
+    assert_eq!(
+        world.patch(&path, &manager.secret, &json!({"name": "ours"})).is(200).json()["data"]["name"],
+        "ours"
+    );
     assert_eq!(world.delete(&path, &manager.secret).is(200).json()["deleted"], true);
 }
 
@@ -34,7 +37,13 @@ fn a3_an_api_key_makes_chat_embedding_and_other_calls() {
     let world = World::new();
     let key = world.any_key();
     world.chat(&key.secret, "").is(200);
-    world.post("/v1/embeddings", &key.secret, &json!({"model": "text-embedding-3-small", "input": "Hi"})).is(200);
+    world
+        .post(
+            "/v1/embeddings",
+            &key.secret,
+            &json!({"model": "text-embedding-3-small", "input": "Hi"}),
+        )
+        .is(200);
     world.post("/v1/responses", &key.secret, &json!({"model": "gpt-4o", "input": "Hi"})).is(200);
 }
 
@@ -74,7 +83,8 @@ fn a4_to_a15_the_documents_own_example() {
 #[test]
 fn a5_a_name_is_needed_and_is_stored_as_it_is() {
     let world = World::new();
-    let refused = world.post("/api/v1/keys", MASTER, &json!({})).refused(400, "missing_required_parameter");
+    let refused =
+        world.post("/api/v1/keys", MASTER, &json!({})).refused(400, "missing_required_parameter");
     assert_eq!(refused.json()["error"]["param"], "name");
     for name in ["", "  ", "line\nbreak", "\u{202e}txt"] {
         world.post("/api/v1/keys", MASTER, &json!({"name": name})).refused(400, "invalid_value");
@@ -89,9 +99,16 @@ fn a5_a_name_is_needed_and_is_stored_as_it_is() {
 #[test]
 fn a6_allowed_providers_and_a7_allowed_models_are_stored_and_shown() {
     let world = World::new();
-    let made = world.post("/api/v1/keys", MASTER, &json!({"name": "k", "allowed_providers": ["openai"], "allowed_models": ["gpt-*"]}));
+    let made = world.post(
+        "/api/v1/keys",
+        MASTER,
+        &json!({"name": "k", "allowed_providers": ["openai"], "allowed_models": ["gpt-*"]}),
+    );
     let data = made.is(201).json()["data"].clone();
-    assert_eq!((&data["allowed_providers"], &data["allowed_models"]), (&json!(["openai"]), &json!(["gpt-*"])));
+    assert_eq!(
+        (&data["allowed_providers"], &data["allowed_models"]),
+        (&json!(["openai"]), &json!(["gpt-*"]))
+    );
     for wrong in [json!("openai"), json!([1]), json!([""]), json!(["a b"])] {
         let body = json!({"name": "k", "allowed_providers": wrong});
         assert_eq!(world.post("/api/v1/keys", MASTER, &body).status, 400, "{body}");
@@ -105,17 +122,32 @@ fn a8_a_limit_is_dollars_and_nothing_else() {
         world.post("/api/v1/keys", MASTER, &json!({"name": "k", "limit": good})).is(201);
     }
     let bad = [
-        r#"-1"#, r#""-0.01""#, r#""1,5""#, r#""NaN""#, r#"0.123456789012"#, r#"1000000000000000000000000000000"#, r#"true"#, r#"[1]"#,
+        r#"-1"#,
+        r#""-0.01""#,
+        r#""1,5""#,
+        r#""NaN""#,
+        r#"0.123456789012"#,
+        r#"1000000000000000000000000000000"#,
+        r#"true"#,
+        r#"[1]"#,
     ];
     for limit in bad {
         let body = format!(r#"{{"name":"k","limit":{limit}}}"#);
-        let headers = [("authorization", &*format!("Bearer {MASTER}")), ("content-type", "application/json")];
+        let headers =
+            [("authorization", &*format!("Bearer {MASTER}")), ("content-type", "application/json")];
         let refused = world.send(http::Method::POST, "/api/v1/keys", &headers, body);
-        assert_eq!(refused.refused(400, "invalid_value").json()["error"]["param"], "limit", "{limit}");
+        assert_eq!(
+            refused.refused(400, "invalid_value").json()["error"]["param"],
+            "limit",
+            "{limit}"
+        );
     }
-    let refused = world.post("/api/v1/keys", MASTER, &json!({"name": "k", "limit_reset": "monthly"}));
+    let refused =
+        world.post("/api/v1/keys", MASTER, &json!({"name": "k", "limit_reset": "monthly"}));
     assert_eq!(refused.refused(400, "invalid_value").json()["error"]["param"], "limit_reset");
-    world.post("/api/v1/keys", MASTER, &json!({"name": "k", "limit": 1, "limit_reset": "hourly"})).refused(400, "invalid_value");
+    world
+        .post("/api/v1/keys", MASTER, &json!({"name": "k", "limit": 1, "limit_reset": "hourly"}))
+        .refused(400, "invalid_value");
 }
 
 #[test]
@@ -129,9 +161,15 @@ fn a10_a_key_expires_by_itself() {
     world.chat(&key.secret, "").refused(401, "key_expired");
     let path = format!("/api/v1/keys/{}", key.id);
     assert_eq!(world.get(&path, MASTER).is(200).json()["data"]["status"], "expired");
-    for wrong in ["2020-01-01T00:00:00Z", "2027-12-31T23:59:59", "99999-01-01T00:00:00Z", "tomorrow"] {
+    for wrong in
+        ["2020-01-01T00:00:00Z", "2027-12-31T23:59:59", "99999-01-01T00:00:00Z", "tomorrow"]
+    {
         let body = json!({"name": "k", "expires_at": wrong});
-        assert_eq!(world.post("/api/v1/keys", MASTER, &body).refused(400, "invalid_value").json()["error"]["param"], "expires_at");
+        assert_eq!(
+            world.post("/api/v1/keys", MASTER, &body).refused(400, "invalid_value").json()["error"]
+                ["param"],
+            "expires_at"
+        );
     }
 }
 
@@ -139,8 +177,16 @@ fn a10_a_key_expires_by_itself() {
 fn a11_a_key_without_restrictions_may_use_everything() {
     let world = World::new();
     let key = world.any_key();
-    let shown = world.get(&format!("/api/v1/keys/{}", key.id), MASTER).is(200).json()["data"].clone();
-    for name in ["allowed_providers", "allowed_models", "limit", "limit_remaining", "limit_reset", "expires_at"] {
+    let shown =
+        world.get(&format!("/api/v1/keys/{}", key.id), MASTER).is(200).json()["data"].clone();
+    for name in [
+        "allowed_providers",
+        "allowed_models",
+        "limit",
+        "limit_remaining",
+        "limit_reset",
+        "expires_at",
+    ] {
         assert_eq!(shown[name], Value::Null, "{name}");
     }
     world.chat(&key.secret, "").is(200);
@@ -154,12 +200,20 @@ fn a16_and_a17_pages_by_size_token_and_offset() {
     let manager = manager(&world, "m");
     for number in 0..5 {
         world.clock.advance_seconds(1);
-        world.post("/api/v1/keys", &manager.secret, &json!({"name": format!("key {number}")})).is(201);
+        world
+            .post("/api/v1/keys", &manager.secret, &json!({"name": format!("key {number}")}))
+            .is(201);
     }
     let names = |page: &Value| -> Vec<String> {
-        page["data"].as_array().unwrap().iter().map(|key| key["name"].as_str().unwrap().to_owned()).collect()
+        page["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|key| key["name"].as_str().unwrap().to_owned())
+            .collect()
     };
-    let page = |query: &str| world.get(&format!("/api/v1/keys?{query}"), &manager.secret).is(200).json();
+    let page =
+        |query: &str| world.get(&format!("/api/v1/keys?{query}"), &manager.secret).is(200).json();
     let first = page("page_size=2");
     assert_eq!(names(&first), ["key 4", "key 3"]);
     let token = first["next_page_token"].as_str().unwrap();
@@ -170,8 +224,20 @@ fn a16_and_a17_pages_by_size_token_and_offset() {
     assert_eq!((names(&last), &last["next_page_token"]), (vec!["key 0".to_owned()], &Value::Null));
     assert_eq!(names(&page("offset=4")), ["key 0"]);
     assert_eq!(names(&page("page_size=20")).len(), 5);
-    for wrong in ["page_size=0", "page_size=-1", "page_size=1000000000", "page_token=garbage", "offset=x", "page=2", "page_size=1&page_size=2"] {
-        assert_eq!(world.get(&format!("/api/v1/keys?{wrong}"), &manager.secret).status, 400, "{wrong}");
+    for wrong in [
+        "page_size=0",
+        "page_size=-1",
+        "page_size=1000000000",
+        "page_token=garbage",
+        "offset=x",
+        "page=2",
+        "page_size=1&page_size=2",
+    ] {
+        assert_eq!(
+            world.get(&format!("/api/v1/keys?{wrong}"), &manager.secret).status,
+            400,
+            "{wrong}"
+        );
     }
 }
 
@@ -181,7 +247,10 @@ fn a18_a_disabled_key_is_refused_by_the_next_call_and_works_again_when_enabled()
     let key = world.any_key();
     let path = format!("/api/v1/keys/{}", key.id);
     world.chat(&key.secret, "").is(200);
-    assert_eq!(world.patch(&path, MASTER, &json!({"disabled": true})).is(200).json()["data"]["status"], "disabled");
+    assert_eq!(
+        world.patch(&path, MASTER, &json!({"disabled": true})).is(200).json()["data"]["status"],
+        "disabled"
+    );
     world.chat(&key.secret, "").refused(401, "key_disabled");
     world.patch(&path, MASTER, &json!({"disabled": false})).is(200);
     world.chat(&key.secret, "").is(200);
@@ -197,14 +266,18 @@ fn a19_the_documented_members_can_be_changed_and_nothing_else() {
     for (name, value) in change.as_object().unwrap() {
         assert_eq!(&data[name], value, "{name}");
     }
-    world.post("/v1/chat/completions", &key.secret, &chat("gpt-4o-mini", "")).refused(403, "model_not_allowed");
+    world
+        .post("/v1/chat/completions", &key.secret, &chat("gpt-4o-mini", ""))
+        .refused(403, "model_not_allowed");
     let cleared = json!({"limit": null, "limit_reset": null, "allowed_providers": null, "allowed_models": null});
     let data = world.patch(&path, MASTER, &cleared).is(200).json()["data"].clone();
     for name in cleared.as_object().unwrap().keys() {
         assert_eq!(data[name], Value::Null, "{name}");
     }
     for name in ["expires_at", "key_type", "hash", "usage", "created_at", "key", "secret"] {
-        world.patch(&path, MASTER, &json!({name: "2030-01-01T00:00:00Z"})).refused(400, "unknown_parameter");
+        world
+            .patch(&path, MASTER, &json!({name: "2030-01-01T00:00:00Z"}))
+            .refused(400, "unknown_parameter");
     }
 }
 
@@ -246,11 +319,15 @@ fn a24_a_model_outside_of_allowed_models_is_refused() {
     let key = world.key(&json!({"allowed_models": ["gpt-4o"]}));
     world.chat(&key.secret, "").is(200);
     for model in ["gpt-4o-mini", "openai/gpt-4o-mini", "gpt-4"] {
-        world.post("/v1/chat/completions", &key.secret, &chat(model, "")).refused(403, "model_not_allowed");
+        world
+            .post("/v1/chat/completions", &key.secret, &chat(model, ""))
+            .refused(403, "model_not_allowed");
     }
     world.post("/v1/chat/completions", &key.secret, &chat("openai/gpt-4o", "")).is(200);
     // A route that does not show its model is no way around the rule.
-    world.post("/v1/assistants", &key.secret, &json!({"model": "gpt-4o"})).refused(403, "unbounded_feature_for_hard_limit");
+    world
+        .post("/v1/assistants", &key.secret, &json!({"model": "gpt-4o"}))
+        .refused(403, "unbounded_feature_for_hard_limit");
     assert_eq!(world.provider.requests().len(), 2);
 }
 
@@ -258,7 +335,12 @@ fn a24_a_model_outside_of_allowed_models_is_refused() {
 fn a27_keys_of_one_management_key_work_independently() {
     let world = World::new();
     let manager = manager(&world, "m");
-    let make = |body: Value| world.post("/api/v1/keys", &manager.secret, &body).is(201).json()["key"].as_str().unwrap().to_owned();
+    let make = |body: Value| {
+        world.post("/api/v1/keys", &manager.secret, &body).is(201).json()["key"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
     let openai = make(json!({"name": "a", "allowed_providers": ["openai"]}));
     let anthropic = make(json!({"name": "b", "allowed_providers": ["anthropic"]}));
     world.chat(&openai, "").is(200);
@@ -288,13 +370,20 @@ fn a29_a_management_key_owns_the_keys_it_made_and_sees_no_others() {
     let path = format!("/api/v1/keys/{}", made["data"]["hash"].as_str().unwrap());
     world.get(&path, &first.secret).is(200);
     let not_mine = world.get(&path, &second.secret).refused(404, "not_found");
-    let nobody = world.get("/api/v1/keys/key_00000000000000000000000000", &second.secret).refused(404, "not_found");
+    let nobody = world
+        .get("/api/v1/keys/key_00000000000000000000000000", &second.secret)
+        .refused(404, "not_found");
     assert_eq!(not_mine.text, nobody.text);
     world.patch(&path, &second.secret, &json!({"disabled": true})).refused(404, "not_found");
     world.delete(&path, &second.secret).refused(404, "not_found");
     assert_eq!(world.get("/api/v1/keys", &second.secret).is(200).json()["data"], json!([]));
-    assert_eq!(world.get("/api/v1/keys", MASTER).is(200).json()["data"].as_array().unwrap().len(), 3);
-    world.post("/api/v1/keys", &first.secret, &json!({"name": "x", "key_type": "management"})).refused(403, "wrong_key_type");
+    assert_eq!(
+        world.get("/api/v1/keys", MASTER).is(200).json()["data"].as_array().unwrap().len(),
+        3
+    );
+    world
+        .post("/api/v1/keys", &first.secret, &json!({"name": "x", "key_type": "management"}))
+        .refused(403, "wrong_key_type");
 }
 
 #[test]
@@ -303,7 +392,10 @@ fn a_key_tells_about_itself() {
     let key = world.key(&json!({"name": "me", "limit": 2}));
     world.chat(&key.secret, "").is(200);
     let own = world.get("/api/v1/key", &key.secret).is(200).json()["data"].clone();
-    assert_eq!((&own["name"], &own["hash"], &own["limit"]), (&json!("me"), &json!(key.id), &json!(2)));
+    assert_eq!(
+        (&own["name"], &own["hash"], &own["limit"]),
+        (&json!("me"), &json!(key.id), &json!(2))
+    );
     assert!(own["usage"].as_f64().unwrap() > 0.0, "{own}");
     world.get("/api/v1/key", MASTER).refused(403, "wrong_key_type");
 }
@@ -325,7 +417,9 @@ fn a_secret_that_somebody_chose_is_for_the_operator_only_and_for_one_key() {
 #[test]
 fn unknown_members_are_told_and_nothing_is_made() {
     let world = World::new();
-    let refused = world.post("/api/v1/keys", MASTER, &json!({"name": "k", "nmae": "x"})).refused(400, "unknown_parameter");
+    let refused = world
+        .post("/api/v1/keys", MASTER, &json!({"name": "k", "nmae": "x"}))
+        .refused(400, "unknown_parameter");
     assert_eq!(refused.json()["error"]["param"], "nmae");
     assert_eq!(world.get("/api/v1/keys", MASTER).is(200).json()["data"], json!([]));
 }

@@ -31,30 +31,53 @@ fn streamed(script: &str) -> Value {
 fn a_plain_call_costs_what_the_provider_reported_at_the_catalogues_price() {
     let world = World::new();
     let key = world.any_key();
-    let script = r#"{"prompt_tokens":1000,"cached_tokens":200,"output_tokens":50,"reasoning_tokens":10}"#;
+    let script =
+        r#"{"prompt_tokens":1000,"cached_tokens":200,"output_tokens":50,"reasoning_tokens":10}"#;
     let answer = world.chat(&key.secret, script).is(200);
     let row = world.rows()[0].clone();
-    assert_eq!(row["units"], json!({"input": 800, "cache_read": 200, "output": 40, "reasoning": 10}));
-    assert_eq!((&row["evidence"], &row["ending"], &row["stream"]), (&json!("reported"), &json!("complete"), &json!(false)));
+    assert_eq!(
+        row["units"],
+        json!({"input": 800, "cache_read": 200, "output": 40, "reasoning": 10})
+    );
+    assert_eq!(
+        (&row["evidence"], &row["ending"], &row["stream"]),
+        (&json!("reported"), &json!("complete"), &json!(false))
+    );
     assert_eq!(row["cost"], dollars(gpt_4o_picos(800, 200, 50)));
     assert_eq!(answer.header("x-weir-cost-usd"), row["cost"].to_string());
     assert_eq!(answer.header("x-request-id"), row["request_id"].as_str().unwrap());
-    assert_eq!(row["rates"], json!({"input": 2_500_000, "cache_read": 1_250_000, "output": 10_000_000, "reasoning": 10_000_000}));
-    assert_eq!((&row["credential"], &row["provider"], &row["route"]), (&json!("openai#1"), &json!("openai"), &json!("chat/completions")));
+    assert_eq!(
+        row["rates"],
+        json!({"input": 2_500_000, "cache_read": 1_250_000, "output": 10_000_000, "reasoning": 10_000_000})
+    );
+    assert_eq!(
+        (&row["credential"], &row["provider"], &row["route"]),
+        (&json!("openai#1"), &json!("openai"), &json!("chat/completions"))
+    );
 }
 
 #[test]
 fn a_stream_costs_the_same_and_its_extra_chunk_is_taken_out() {
     let world = World::new();
     let key = world.any_key();
-    let answer = world.post("/v1/chat/completions", &key.secret, &streamed(r#"{"prompt_tokens":100,"output_tokens":20}"#)).is(200);
+    let answer = world
+        .post(
+            "/v1/chat/completions",
+            &key.secret,
+            &streamed(r#"{"prompt_tokens":100,"output_tokens":20}"#),
+        )
+        .is(200);
     assert!(answer.header("content-type").starts_with("text/event-stream"));
     assert!(answer.text.ends_with("data: [DONE]\n\n"));
     assert!(!answer.text.contains("prompt_tokens"), "{}", answer.text);
-    let sent: Value = serde_json::from_str(world.provider.requests()[0]["body"].as_str().unwrap()).unwrap();
+    let sent: Value =
+        serde_json::from_str(world.provider.requests()[0]["body"].as_str().unwrap()).unwrap();
     assert_eq!(sent["stream_options"], json!({"include_usage": true}));
     let row = world.rows()[0].clone();
-    assert_eq!((&row["input_tokens"], &row["output_tokens"], &row["stream"]), (&json!(100), &json!(20), &json!(true)));
+    assert_eq!(
+        (&row["input_tokens"], &row["output_tokens"], &row["stream"]),
+        (&json!(100), &json!(20), &json!(true))
+    );
     assert_eq!(row["cost"], dollars(gpt_4o_picos(100, 0, 20)));
 }
 
@@ -104,9 +127,16 @@ fn anthropics_streams_and_caches_are_read() {
         world.post("/v1/messages", &key.secret, &body).is(200);
         let row = world.rows()[0].clone();
         assert_eq!(row["input_tokens"], 500, "{row}");
-        assert_eq!((&row["units"]["cache_read"], &row["units"]["cache_write"], &row["output_tokens"]), (&json!(300), &json!(100), &json!(9)));
+        assert_eq!(
+            (&row["units"]["cache_read"], &row["units"]["cache_write"], &row["output_tokens"]),
+            (&json!(300), &json!(100), &json!(9))
+        );
         // 3.00 in, 0.30 from the cache, 3.75 into it, 15.00 out.
-        assert_eq!(row["cost"], dollars(100 * 3_000_000 + 300 * 300_000 + 100 * 3_750_000 + 9 * 15_000_000), "stream {stream}");
+        assert_eq!(
+            row["cost"],
+            dollars(100 * 3_000_000 + 300 * 300_000 + 100 * 3_750_000 + 9 * 15_000_000),
+            "stream {stream}"
+        );
     }
 }
 
@@ -132,7 +162,10 @@ fn usage_that_is_no_usage_is_counted_instead_and_the_answer_is_not_touched() {
             world.post("/v1/chat/completions", &key.secret, &body).is(200);
             let row = world.rows()[0].clone();
             assert_eq!(row["evidence"], "counted", "{lie} {stream} {row}");
-            assert!(row["cost"].as_f64().unwrap() > 0.0 && row["input_tokens"].as_u64().unwrap() > 0, "{lie} {row}");
+            assert!(
+                row["cost"].as_f64().unwrap() > 0.0 && row["input_tokens"].as_u64().unwrap() > 0,
+                "{lie} {row}"
+            );
         }
     }
     let twice = streamed(r#"{"usage":"twice","prompt_tokens":100,"output_tokens":8}"#);
@@ -149,14 +182,20 @@ fn a_model_without_a_price_is_metered_and_its_cost_is_unknown() {
     assert_eq!(row["cost"], Value::Null);
     assert!(row["input_tokens"].as_u64().unwrap() > 0);
     let sums = world.get("/api/v1/usage", crate::world::MASTER).is(200).json();
-    assert_eq!((&sums["totals"]["unpriced_calls"], &sums["totals"]["cost"]), (&json!(1), &json!(0)));
+    assert_eq!(
+        (&sums["totals"]["unpriced_calls"], &sums["totals"]["cost"]),
+        (&json!(1), &json!(0))
+    );
     let limited = world.key(&json!({"limit": 1}));
-    world.post("/v1/chat/completions", &limited.secret, &chat("gpt-99-unheard-of", "")).refused(403, "model_unpriced");
+    world
+        .post("/v1/chat/completions", &limited.secret, &chat("gpt-99-unheard-of", ""))
+        .refused(403, "model_unpriced");
 }
 
 #[test]
 fn operator_prices_go_before_the_catalogues() {
-    let prices = "[[prices]]\nprovider = \"openai\"\nmodel = \"gpt-4o\"\ninput = \"1\"\noutput = \"2\"\n";
+    let prices =
+        "[[prices]]\nprovider = \"openai\"\nmodel = \"gpt-4o\"\ninput = \"1\"\noutput = \"2\"\n";
     let world = World::with(Unusual { settings_file: prices, ..Unusual::default() });
     let key = world.any_key();
     world.chat(&key.secret, r#"{"prompt_tokens":1000,"output_tokens":10}"#).is(200);
@@ -194,7 +233,8 @@ fn a_stream_whose_client_has_gone_is_read_on_for_its_usage_where_the_provider_bi
     let drain = "[providers.openai]\napi_key = \"sk-x\"\non_hangup = \"drain\"\n";
     let world = World::with(Unusual { settings_file: drain, ..Unusual::default() });
     let key = world.any_key();
-    let body = streamed(r#"{"prompt_tokens":100,"output_tokens":20,"chunks":20,"chunk_gap_ms":10}"#);
+    let body =
+        streamed(r#"{"prompt_tokens":100,"output_tokens":20,"chunks":20,"chunk_gap_ms":10}"#);
     hang_up_after(&world, &key.secret, &body, 600);
     let row = world.rows_when(1)[0].clone();
     assert_eq!((&row["ending"], &row["evidence"]), (&json!("client_gone"), &json!("reported")));
@@ -205,7 +245,8 @@ fn a_stream_whose_client_has_gone_is_read_on_for_its_usage_where_the_provider_bi
 fn a_stream_whose_client_has_gone_is_cancelled_where_that_ends_the_bill() {
     let world = World::new();
     let key = world.any_key();
-    let body = streamed(r#"{"prompt_tokens":100,"output_tokens":200,"chunks":200,"chunk_gap_ms":10}"#);
+    let body =
+        streamed(r#"{"prompt_tokens":100,"output_tokens":200,"chunks":200,"chunk_gap_ms":10}"#);
     hang_up_after(&world, &key.secret, &body, 600);
     let row = world.rows_when(1)[0].clone();
     assert_eq!((&row["ending"], &row["evidence"]), (&json!("client_gone"), &json!("estimated")));
@@ -232,7 +273,8 @@ fn wherever_a_client_hangs_up_there_is_one_row_and_it_is_not_free() {
     let key = world.key(&json!({"limit": 100}));
     let offsets = [0, 1, 50, 150, 300, 500, 700, 900, 1100];
     for bytes in offsets {
-        let body = streamed(r#"{"prompt_tokens":100,"output_tokens":10,"chunks":10,"chunk_gap_ms":3}"#);
+        let body =
+            streamed(r#"{"prompt_tokens":100,"output_tokens":10,"chunks":10,"chunk_gap_ms":3}"#);
         hang_up_after(&world, &key.secret, &body, bytes);
     }
     // A client that left before its request was sent on cost nothing; all others have one row each.
@@ -255,13 +297,20 @@ fn wherever_a_client_hangs_up_there_is_one_row_and_it_is_not_free() {
 fn a_stream_that_breaks_says_so_and_is_never_free() {
     let world = World::new();
     let key = world.any_key();
-    let cut = streamed(r#"{"output_tokens":20,"chunks":20,"chunk_gap_ms":2,"cut_after_bytes":900}"#);
+    let cut =
+        streamed(r#"{"output_tokens":20,"chunks":20,"chunk_gap_ms":2,"cut_after_bytes":900}"#);
     let answer = world.post("/v1/chat/completions", &key.secret, &cut).is(200);
-    assert!(answer.text.contains("upstream_failed") && !answer.text.contains("[DONE]"), "{}", answer.text);
+    assert!(
+        answer.text.contains("upstream_failed") && !answer.text.contains("[DONE]"),
+        "{}",
+        answer.text
+    );
     let row = world.rows()[0].clone();
     assert_eq!((&row["ending"], &row["evidence"]), (&json!("provider_broke"), &json!("estimated")));
     assert!(row["cost"].as_f64().unwrap() > 0.0);
-    world.post("/v1/chat/completions", &key.secret, &streamed(r#"{"error_midstream":true}"#)).is(200);
+    world
+        .post("/v1/chat/completions", &key.secret, &streamed(r#"{"error_midstream":true}"#))
+        .is(200);
     assert_eq!(world.rows()[0]["ending"], "provider_error");
 }
 
@@ -275,7 +324,10 @@ fn money_is_held_before_the_call_and_a_call_that_does_not_fit_is_refused() {
     let refused = world.chat(&key.secret, "").refused(402, "insufficient_quota");
     assert_eq!(refused.header("x-should-retry"), "false");
     let error = refused.json()["error"].clone();
-    assert_eq!((&error["amount"], &error["spent"], &error["held"], &error["scope"]), (&json!("0.17"), &json!("0.0105"), &json!("0"), &json!("key")));
+    assert_eq!(
+        (&error["amount"], &error["spent"], &error["held"], &error["scope"]),
+        (&json!("0.17"), &json!("0.0105"), &json!("0"), &json!("key"))
+    );
     let mut small = chat("gpt-4o", "");
     small["max_tokens"] = json!(100);
     world.post("/v1/chat/completions", &key.secret, &small).is(200);
@@ -296,7 +348,10 @@ fn what_cannot_be_bounded_or_metered_is_refused_to_a_key_with_a_money_limit() {
     let world = World::new();
     let key = world.key(&json!({"limit": 100}));
     for (path, body) in [
-        ("/v1/responses", json!({"model": "gpt-4o", "input": "Hi", "tools": [{"type": "web_search"}]})),
+        (
+            "/v1/responses",
+            json!({"model": "gpt-4o", "input": "Hi", "tools": [{"type": "web_search"}]}),
+        ),
         ("/v1/responses", json!({"model": "gpt-4o", "input": "Hi", "background": true})),
         ("/v1/assistants", json!({"model": "gpt-4o"})),
         ("/v1/batches", json!({"input_file_id": "file-1"})),
@@ -319,7 +374,9 @@ fn two_hundred_clients_on_one_dollar_never_spend_more_than_it() {
         let callers: Vec<_> = (0..20)
             .map(|_| {
                 scope.spawn(|| {
-                    let statuses: Vec<u16> = (0..10).map(|_| world.post("/v1/chat/completions", &key.secret, &body).status).collect();
+                    let statuses: Vec<u16> = (0..10)
+                        .map(|_| world.post("/v1/chat/completions", &key.secret, &body).status)
+                        .collect();
                     statuses
                 })
             })
@@ -335,7 +392,10 @@ fn two_hundred_clients_on_one_dollar_never_spend_more_than_it() {
     assert_eq!(served + refused, 200);
     assert_eq!(u64::try_from(world.provider.requests().len()).unwrap(), served);
     let spent = served * gpt_4o_picos(200, 0, 1000);
-    assert!(spent <= 1_000_000_000_000 && spent + 12_000_000_000 > 1_000_000_000_000, "{served} served");
+    assert!(
+        spent <= 1_000_000_000_000 && spent + 12_000_000_000 > 1_000_000_000_000,
+        "{served} served"
+    );
     let shown = world.get("/api/v1/key", &key.secret).is(200).json()["data"]["usage"].clone();
     assert_eq!(shown, dollars(spent));
 }

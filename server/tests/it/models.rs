@@ -6,7 +6,12 @@ use crate::world::{Unusual, World, chat};
 
 fn ids(world: &World, secret: &str) -> Vec<String> {
     let list = world.get("/v1/models", secret).is(200).json();
-    list["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap().to_owned()).collect()
+    list["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|model| model["id"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[test]
@@ -20,7 +25,9 @@ fn the_list_has_what_the_key_may_use_and_nothing_else() {
     let one_provider = world.key(&json!({"allowed_providers": ["anthropic"]}));
     assert!(ids(&world, &one_provider.secret).iter().all(|id| id.starts_with("claude")));
     world.get("/v1/models/gpt-4", &narrow.secret).refused(404, "model_not_found");
-    world.post("/v1/chat/completions", &narrow.secret, &chat("gpt-4", "")).refused(403, "model_not_allowed");
+    world
+        .post("/v1/chat/completions", &narrow.secret, &chat("gpt-4", ""))
+        .refused(403, "model_not_allowed");
 }
 
 #[test]
@@ -29,12 +36,21 @@ fn a_model_shows_its_price_and_limits_to_either_client() {
     let key = world.any_key();
     for path in ["/v1/models/gpt-4o", "/api/v1/models/openai/gpt-4o"] {
         let model = world.get(path, &key.secret).is(200).json();
-        assert_eq!((&model["object"], &model["owned_by"], &model["provider"]), (&json!("model"), &json!("openai"), &json!("openai")));
+        assert_eq!(
+            (&model["object"], &model["owned_by"], &model["provider"]),
+            (&json!("model"), &json!("openai"), &json!("openai"))
+        );
         assert_eq!(model["pricing"], json!({"input": "2.5", "output": "10", "cache_read": "1.25"}));
-        assert_eq!((&model["context_tokens"], &model["max_output_tokens"]), (&json!(128_000), &json!(16_384)));
+        assert_eq!(
+            (&model["context_tokens"], &model["max_output_tokens"]),
+            (&json!(128_000), &json!(16_384))
+        );
     }
     let list: Value = world.get("/v1/models", &key.secret).is(200).json();
-    assert_eq!((&list["object"], &list["has_more"], &list["data"][0]["type"]), (&json!("list"), &json!(false), &json!("model")));
+    assert_eq!(
+        (&list["object"], &list["has_more"], &list["data"][0]["type"]),
+        (&json!("list"), &json!(false), &json!("model"))
+    );
 }
 
 #[test]
@@ -42,7 +58,8 @@ fn the_demo_is_there_only_while_no_provider_is() {
     let demo = World::with(Unusual { without_providers: true, ..Unusual::default() });
     let key = demo.any_key();
     assert_eq!(ids(&demo, &key.secret), ["demo/echo", "demo/story"]);
-    let asked_for = World::with(Unusual { env: vec![("WEIR_DEMO", "on".to_owned())], ..Unusual::default() });
+    let asked_for =
+        World::with(Unusual { env: vec![("WEIR_DEMO", "on".to_owned())], ..Unusual::default() });
     let key = asked_for.any_key();
     assert!(ids(&asked_for, &key.secret).iter().any(|id| id == "demo/echo"));
     let plain = World::new();

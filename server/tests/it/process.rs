@@ -28,7 +28,8 @@ struct Running {
 impl Running {
     /// Starts `weir serve` on a free port and reads until it has said what a person needs.
     fn start(env: &[(&str, &str)], directory: &tempfile::TempDir) -> Self {
-        let mut child = command(&["serve", "--listen", "127.0.0.1:0"], env, directory).spawn().unwrap();
+        let mut child =
+            command(&["serve", "--listen", "127.0.0.1:0"], env, directory).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut greeting = String::new();
         while !greeting.contains("What it cost") {
@@ -42,7 +43,8 @@ impl Running {
     }
 
     fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
+        let status =
+            Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
         assert!(status.success());
     }
 }
@@ -58,7 +60,11 @@ impl Drop for Running {
 fn the_first_start_shows_a_master_key_once() {
     let directory = tempfile::tempdir().unwrap();
     let mut first = Running::start(&[], &directory);
-    assert!(first.greeting.contains("Master key (shown this once, keep it): weir_master_"), "{}", first.greeting);
+    assert!(
+        first.greeting.contains("Master key (shown this once, keep it): weir_master_"),
+        "{}",
+        first.greeting
+    );
     assert!(first.greeting.contains("demo/story"));
     first.signal("-TERM");
     assert!(first.child.wait().unwrap().success());
@@ -76,7 +82,11 @@ fn what_cannot_be_used_is_said_in_one_sentence_and_the_exit_code_is_not_zero() {
     std::fs::write(directory.path().join("unknown.toml"), "lisen = \"x\"").unwrap();
     std::fs::write(directory.path().join("secretless.toml"), "[providers.openai]\n").unwrap();
     for (arguments, env, says) in [
-        (&["serve", "--data", "other", "--listen", &address][..], &[][..], "another program uses this port"),
+        (
+            &["serve", "--data", "other", "--listen", &address][..],
+            &[][..],
+            "another program uses this port",
+        ),
         (&["serve", "--listen", "127.0.0.1:0"], &[], "in use by another process"),
         (&["serve", "--data", "file", "--listen", "127.0.0.1:0"], &[], "not a directory"),
         (&["serve", "--data", "no/such/place", "--listen", "127.0.0.1:0"], &[], "does not exist"),
@@ -88,7 +98,11 @@ fn what_cannot_be_used_is_said_in_one_sentence_and_the_exit_code_is_not_zero() {
         (&["serve"], &[("WEIR_DURABILITY", "hope")], "environment WEIR_DURABILITY"),
         (&["serve"], &[("PROXY_MASTER_KEY", "short")], "shorter than 16"),
         (&["serve"], &[("PROXY_MASTER_KEY", "please-change-me-now")], "placeholder"),
-        (&["serve"], &[("OPENAI_API_KEY", "sk-x"), ("OPENAI_BASE_URL", "ftp://x")], "neither http nor https"),
+        (
+            &["serve"],
+            &[("OPENAI_API_KEY", "sk-x"), ("OPENAI_BASE_URL", "ftp://x")],
+            "neither http nor https",
+        ),
     ] {
         let output = weir(arguments, env, &directory);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -109,16 +123,37 @@ fn keys_are_administered_from_the_command_line_beside_a_running_weir_and_without
             arguments.extend(["--listen", listen]);
         }
         let output = weir(&arguments, &env, &directory);
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
     let run = |listen: Option<&str>, name: &str| {
-        let made = administer(&["key", "create", name, "--limit", "5", "--limit-reset", "daily", "--allowed-models", "demo/*", "--json"], listen);
+        let made = administer(
+            &[
+                "key",
+                "create",
+                name,
+                "--limit",
+                "5",
+                "--limit-reset",
+                "daily",
+                "--allowed-models",
+                "demo/*",
+                "--json",
+            ],
+            listen,
+        );
         let made: serde_json::Value = serde_json::from_str(&made).unwrap();
         let id = made["data"]["hash"].as_str().unwrap().to_owned();
         assert!(made["key"].as_str().unwrap().starts_with("lr_live_"));
         let list = administer(&["key", "list"], listen);
-        assert!(list.contains(&id) && list.contains("$5 daily") && list.contains("demo/*"), "{list}");
+        assert!(
+            list.contains(&id) && list.contains("$5 daily") && list.contains("demo/*"),
+            "{list}"
+        );
         assert!(administer(&["key", "disable", &id], listen).contains("disabled"));
         assert!(administer(&["key", "enable", &id], listen).contains("active"));
         assert!(administer(&["key", "show", &id], listen).contains(name));
@@ -138,10 +173,25 @@ fn keys_are_administered_from_the_command_line_beside_a_running_weir_and_without
 fn config_check_tells_where_every_value_is_from_and_shows_no_secret() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("weir.toml"), "durability = \"power\"\n[providers.vllm]\nbase_url = \"http://10.0.0.5/v1\"\napi_key = \"${VLLM}\"\n").unwrap();
-    let env = [("WEIR_THREADS", "3"), ("OPENAI_API_KEY", "sk-secret-one, sk-secret-two"), ("VLLM", "sk-secret-three"), ("PROXY_MASTER_KEY", MASTER)];
+    let env = [
+        ("WEIR_THREADS", "3"),
+        ("OPENAI_API_KEY", "sk-secret-one, sk-secret-two"),
+        ("VLLM", "sk-secret-three"),
+        ("PROXY_MASTER_KEY", MASTER),
+    ];
     let output = weir(&["config", "check", "--listen", "127.0.0.1:9000"], &env, &directory);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    for expected in ["flag --listen", "environment WEIR_THREADS", "file weir.toml", "default", "openai#1, openai#2", "vllm#1", "http://10.0.0.5/v1", "environment OPENAI_API_KEY", "environment PROXY_MASTER_KEY"] {
+    for expected in [
+        "flag --listen",
+        "environment WEIR_THREADS",
+        "file weir.toml",
+        "default",
+        "openai#1, openai#2",
+        "vllm#1",
+        "http://10.0.0.5/v1",
+        "environment OPENAI_API_KEY",
+        "environment PROXY_MASTER_KEY",
+    ] {
         assert!(said.contains(expected), "{expected}: {said}");
     }
     assert!(!said.contains("sk-secret") && !said.contains(MASTER), "{said}");
@@ -152,7 +202,9 @@ fn the_example_of_the_settings_is_what_the_program_prints_and_can_be_used() {
     let directory = tempfile::tempdir().unwrap();
     let output = weir(&["config", "example"], &[], &directory);
     let printed = String::from_utf8(output.stdout).unwrap();
-    let committed = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../config.example.toml")).unwrap();
+    let committed =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../config.example.toml"))
+            .unwrap();
     assert_eq!(printed, committed, "run `make example`");
     std::fs::write(directory.path().join("weir.toml"), printed).unwrap();
     assert!(weir(&["config", "check"], &[], &directory).status.success());
@@ -167,12 +219,28 @@ fn a_stop_lets_calls_in_flight_end() {
         let output = Command::new("curl").arg("-sN").args(arguments).output().unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
-    let made = curl(&[&format!("{url}/api/v1/keys"), "-H", &format!("authorization: Bearer {MASTER}"), "-H", "content-type: application/json", "-d", r#"{"name":"k"}"#]);
+    let made = curl(&[
+        &format!("{url}/api/v1/keys"),
+        "-H",
+        &format!("authorization: Bearer {MASTER}"),
+        "-H",
+        "content-type: application/json",
+        "-d",
+        r#"{"name":"k"}"#,
+    ]);
     let made: serde_json::Value = serde_json::from_str(&made).unwrap();
     let secret = made["key"].as_str().unwrap().to_owned();
     let story = std::thread::spawn(move || {
         let body = r#"{"model":"demo/story","stream":true,"max_tokens":30,"messages":[{"role":"user","content":"x"}]}"#;
-        curl(&[&format!("{url}/v1/chat/completions"), "-H", &format!("authorization: Bearer {secret}"), "-H", "content-type: application/json", "-d", body])
+        curl(&[
+            &format!("{url}/v1/chat/completions"),
+            "-H",
+            &format!("authorization: Bearer {secret}"),
+            "-H",
+            "content-type: application/json",
+            "-d",
+            body,
+        ])
     });
     std::thread::sleep(Duration::from_millis(400));
     running.signal("-TERM");

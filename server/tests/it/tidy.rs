@@ -10,7 +10,8 @@ fn root() -> PathBuf {
 /// Every Rust file of ours, with its text.
 fn sources() -> Vec<(String, String)> {
     let mut found = Vec::new();
-    let mut folders: Vec<PathBuf> = ["domain", "store", "server", "testbed"].iter().map(|room| root().join(room)).collect();
+    let mut folders: Vec<PathBuf> =
+        ["domain", "store", "server", "testbed"].iter().map(|room| root().join(room)).collect();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -30,16 +31,43 @@ fn sources() -> Vec<(String, String)> {
 fn every_file_says_what_it_is_for() {
     for (name, text) in sources() {
         assert!(text.starts_with("//!"), "{name} does not open with //!");
-        assert!(!text.contains("TODO") || name.ends_with("tidy.rs"), "{name} has an unfinished note");
+        assert!(
+            !text.contains("TODO") || name.ends_with("tidy.rs"),
+            "{name} has an unfinished note"
+        );
     }
 }
 
 /// What a file may not use, by where it stands.
 const WALLS: &[(&str, &[&str])] = &[
-    ("domain/src/", &["tokio", "hyper", "http::", "rusqlite", "serde_json::", "tracing", "std::fs", "std::net", "std::env"]),
+    (
+        "domain/src/",
+        &[
+            "tokio",
+            "hyper",
+            "http::",
+            "rusqlite",
+            "serde_json::",
+            "tracing",
+            "std::fs",
+            "std::net",
+            "std::env",
+        ],
+    ),
     ("store/src/", &["hyper", "http::", "server::", "wire::"]),
     ("server/src/", &["rusqlite"]),
-    ("server/src/wire", &["tokio", "hyper", "store::", "crate::gate", "crate::upstream", "crate::surface", "crate::config"]),
+    (
+        "server/src/wire",
+        &[
+            "tokio",
+            "hyper",
+            "store::",
+            "crate::gate",
+            "crate::upstream",
+            "crate::surface",
+            "crate::config",
+        ],
+    ),
     ("server/src/surface/", &["crate::upstream", "crate::exchange", "domain::ledger"]),
     ("server/src/admin.rs", &["crate::upstream", "crate::exchange"]),
     ("server/src/gate.rs", &["crate::admin"]),
@@ -53,12 +81,18 @@ fn the_walls_between_rooms_stand() {
             continue;
         }
         // What stands below the tests' mark is there to try the code, not part of it.
-        let code = if name.contains("/tests") { text.as_str() } else { text.split("#[cfg(test)]").next().unwrap() };
+        let code = if name.contains("/tests") {
+            text.as_str()
+        } else {
+            text.split("#[cfg(test)]").next().unwrap()
+        };
         for (place, banned) in WALLS.iter().filter(|(place, _)| name.starts_with(place)) {
             let uses = code.lines().filter(|line| !line.trim_start().starts_with("//"));
             for line in uses {
                 for word in *banned {
-                    let imported = line.contains(&format!("use {word}")) || line.contains(&format!(" {word}")) || line.contains(&format!("({word}"));
+                    let imported = line.contains(&format!("use {word}"))
+                        || line.contains(&format!(" {word}"))
+                        || line.contains(&format!("({word}"));
                     assert!(!imported, "{name} is in {place} and may not use {word}: {line}");
                 }
             }
@@ -73,9 +107,14 @@ fn names_that_say_nothing_are_not_used() {
         for word in ["common", "util", "utils", "helper", "helpers", "misc", "types", "manager"] {
             assert_ne!(stem, word, "{name}");
         }
-        for line in text.lines().filter(|line| line.contains("struct ") || line.contains("trait ") || line.contains("enum ")) {
+        for line in text.lines().filter(|line| {
+            line.contains("struct ") || line.contains("trait ") || line.contains("enum ")
+        }) {
             for word in ["Manager", "Helper", "Util", "Service ", "Handler "] {
-                assert!(!line.contains(&format!("{word} {{")) && !line.contains(&format!("{word};")), "{name}: {line}");
+                assert!(
+                    !line.contains(&format!("{word} {{")) && !line.contains(&format!("{word};")),
+                    "{name}: {line}"
+                );
             }
         }
     }
@@ -84,9 +123,15 @@ fn names_that_say_nothing_are_not_used() {
 #[test]
 fn every_file_of_this_folder_is_listed() {
     let listed = std::fs::read_to_string(root().join("server/tests/it/main.rs")).unwrap();
-    for (name, _) in sources().iter().filter(|(name, _)| name.starts_with("server/tests/it/") && !name.ends_with("main.rs")) {
+    for (name, _) in sources()
+        .iter()
+        .filter(|(name, _)| name.starts_with("server/tests/it/") && !name.ends_with("main.rs"))
+    {
         let stem = Path::new(name).file_stem().unwrap().to_str().unwrap();
-        assert!(listed.contains(&format!("mod {stem};")), "{name} is not in main.rs, so it never runs");
+        assert!(
+            listed.contains(&format!("mod {stem};")),
+            "{name} is not in main.rs, so it never runs"
+        );
     }
 }
 
@@ -96,13 +141,25 @@ fn the_map_names_every_room_and_nothing_that_is_gone() {
     for room in ["domain", "store", "server"] {
         let head = std::fs::read_to_string(root().join(room).join("src/lib.rs")).unwrap();
         for line in head.lines() {
-            let module = line.trim_start_matches("pub ").strip_prefix("mod ").and_then(|rest| rest.strip_suffix(';'));
+            let module = line
+                .trim_start_matches("pub ")
+                .strip_prefix("mod ")
+                .and_then(|rest| rest.strip_suffix(';'));
             if let Some(module) = module {
-                assert!(map.contains(&format!("`{module}`")) || map.contains(&format!("{module}.rs")), "ARCHITECTURE.md does not name {room}'s {module}");
+                assert!(
+                    map.contains(&format!("`{module}`")) || map.contains(&format!("{module}.rs")),
+                    "ARCHITECTURE.md does not name {room}'s {module}"
+                );
             }
         }
     }
-    for path in map.split('`').filter(|text| text.contains('/') && !text.contains(' ') && !text.contains('*') && !text.starts_with('/') && !text.starts_with("http")) {
+    for path in map.split('`').filter(|text| {
+        text.contains('/')
+            && !text.contains(' ')
+            && !text.contains('*')
+            && !text.starts_with('/')
+            && !text.starts_with("http")
+    }) {
         assert!(root().join(path).exists(), "ARCHITECTURE.md names {path}, which does not exist");
     }
 }

@@ -14,7 +14,15 @@ fn sums_by_model_key_provider_hour_and_day_add_up_to_the_totals() {
     world.post("/v1/chat/completions", &first.secret, &chat("gpt-4o-mini", script)).is(200);
     world.clock.advance_seconds(3_600);
     world.chat(&second.secret, script).is(200);
-    for (group, count) in [("model", 2), ("key", 2), ("provider", 1), ("hour", 2), ("day", 1), ("key,model", 3), ("hour,key", 2)] {
+    for (group, count) in [
+        ("model", 2),
+        ("key", 2),
+        ("provider", 1),
+        ("hour", 2),
+        ("day", 1),
+        ("key,model", 3),
+        ("hour,key", 2),
+    ] {
         let sums = world.get(&format!("/api/v1/usage?group_by={group}"), MASTER).is(200).json();
         let groups = sums["data"].as_array().unwrap();
         assert_eq!(groups.len(), count, "{group}: {sums}");
@@ -23,7 +31,10 @@ fn sums_by_model_key_provider_hour_and_day_add_up_to_the_totals() {
             assert_eq!(json!(sum), sums["totals"][name], "{group} {name}");
         }
     }
-    let totals = |query: &str| world.get(&format!("/api/v1/usage?{query}"), MASTER).is(200).json()["totals"]["calls"].clone();
+    let totals = |query: &str| {
+        world.get(&format!("/api/v1/usage?{query}"), MASTER).is(200).json()["totals"]["calls"]
+            .clone()
+    };
     assert_eq!(totals(&format!("key={}", first.id)), 2);
     assert_eq!(totals("model=gpt-4o"), 2);
     assert_eq!(totals("provider=anthropic"), 0);
@@ -56,7 +67,10 @@ fn a_management_key_sees_the_usage_of_its_own_keys_only() {
     world.chat(hers["key"].as_str().unwrap(), "").is(200);
     world.chat(&others.secret, "").is(200);
     let sums = world.get("/api/v1/usage?group_by=key", &manager.secret).is(200).json();
-    assert_eq!((&sums["totals"]["calls"], &sums["data"][0]["key"]), (&json!(1), &hers["data"]["hash"]));
+    assert_eq!(
+        (&sums["totals"]["calls"], &sums["data"][0]["key"]),
+        (&json!(1), &hers["data"]["hash"])
+    );
     let calls = |id: &str| world.get(&format!("/api/v1/usage/calls?key={id}"), &manager.secret);
     calls(hers["data"]["hash"].as_str().unwrap()).is(200);
     calls(&others.id).refused(404, "not_found");

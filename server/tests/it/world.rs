@@ -111,7 +111,11 @@ impl World {
         let provider = Provider::start();
         let data = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(1_800_000_000)));
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new()).build(connector);
@@ -137,7 +141,13 @@ impl World {
     }
 
     /// Sends any request.
-    pub(crate) fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Reply {
+    pub(crate) fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Reply {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -170,7 +180,12 @@ impl World {
 
     fn with_json(&self, method: Method, path: &str, secret: &str, body: &Value) -> Reply {
         let bearer = format!("Bearer {secret}");
-        self.send(method, path, &[("authorization", &bearer), ("content-type", "application/json")], body.to_string())
+        self.send(
+            method,
+            path,
+            &[("authorization", &bearer), ("content-type", "application/json")],
+            body.to_string(),
+        )
     }
 
     /// Makes a key with the master key.
@@ -216,7 +231,11 @@ impl World {
 
 /// A chat request whose last message carries a script for the fake provider.
 pub(crate) fn chat(model: &str, script: &str) -> Value {
-    let content = if script.is_empty() { "Hello there".to_owned() } else { format!("Hello there <<{script}>>") };
+    let content = if script.is_empty() {
+        "Hello there".to_owned()
+    } else {
+        format!("Hello there <<{script}>>")
+    };
     json!({"model": model, "messages": [{"role": "user", "content": content}]})
 }
 
@@ -288,7 +307,8 @@ impl Provider {
 
     /// What it wrote down: its own log, line by line.
     pub(crate) fn log(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(self.directory.path().join("log.jsonl")).unwrap_or_default();
+        let text =
+            std::fs::read_to_string(self.directory.path().join("log.jsonl")).unwrap_or_default();
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
