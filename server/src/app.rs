@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::admin::Desk;
 use crate::config::Config;
-use crate::failure::{self, Failure};
+use crate::failure::{self, Envelope, Failure};
 use crate::gate::{self, Gate};
 use crate::ids::Ids;
 use crate::models::Models;
@@ -101,9 +101,10 @@ impl App {
             control.block_on(master(&store, config.master_key.take(), &*entropy))?;
         let list_secret = control.block_on(list_secret(&store, &*entropy))?;
         let ids = Ids::new(&*entropy);
-        let anonymous = match config.allow_unauthenticated {
-            true => Some(control.block_on(anonymous::key(&store, &ids, now))?),
-            false => None,
+        let anonymous = if config.allow_unauthenticated {
+            Some(control.block_on(anonymous::key(&store, &ids, now))?)
+        } else {
+            None
         };
         let models = models(&mut config)?;
         let gate = Arc::new(Gate {
@@ -341,6 +342,10 @@ async fn answer(lane: Arc<Lane>, request: Request<Incoming>) -> Result<Answer, I
     });
     let headers = answer.headers_mut();
     if let Ok(value) = HeaderValue::try_from(id.to_string()) {
+        // Anthropic's clients look for the id under another name.
+        if envelope == Envelope::Anthropic {
+            headers.insert("request-id", value.clone());
+        }
         headers.insert("x-request-id", value);
     }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -3,7 +3,7 @@
 //! either way the same routes as everybody else.
 
 mod administer;
-pub mod settings;
+mod settings;
 
 use std::collections::HashMap;
 use std::ffi::OsString;

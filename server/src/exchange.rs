@@ -60,7 +60,12 @@ impl Exchange {
         let buffered =
             self.relay.metering == Metering::Usage && !streamed && answers_json(self.relay.dialect);
         if !buffered {
-            return Ok(self.stream(status, headers, body, &call, &request, streamed));
+            let strip_usage = self.reservation.route().provider.injects_usage(&request);
+            let reader = streamed.then(|| StreamReader::new(self.relay.dialect, strip_usage));
+            let envelope = envelope(call.head.uri.path());
+            let metered = self.relay.metering != Metering::Free;
+            let meter = Meter::new(body, reader, self.reservation, envelope, metered);
+            return Ok(answer_of(status, headers, OutBody::Metered(Box::new(meter))));
         }
         let bytes_max = self.reservation.gate().wire.answer_bytes_max;
         let whole =
@@ -77,9 +82,7 @@ impl Exchange {
             return Err(not_as_promised("its answer is not JSON"));
         }
         let closed = self.reservation.close(&observed, Ending::Complete);
-        let mut answer = Response::new(OutBody::full(whole));
-        *answer.status_mut() = status;
-        *answer.headers_mut() = headers;
+        let mut answer = answer_of(status, headers, OutBody::full(whole));
         if let Some(value) =
             closed.cost.and_then(|cost| HeaderValue::from_str(&cost.to_string()).ok())
         {
@@ -119,8 +122,9 @@ impl Exchange {
             };
             self.reservation.answered(answer.status().as_u16());
             match answer.status().as_u16() {
-                401..=403 => sideline(credential, answer.status(), monotonic),
-                429 => {}
+                401 | 402 => sideline(credential, answer.status(), monotonic),
+                // What the provider denies to one request it may give to the next.
+                403 | 429 => {}
                 _ => return Ok(answer),
             }
             last = Some(answer);
@@ -172,10 +176,7 @@ impl Exchange {
             ),
             400..=499 => {
                 headers.insert("x-weir-error-from", HeaderValue::from_static("provider"));
-                let mut answer = Response::new(OutBody::full(text));
-                *answer.status_mut() = status;
-                *answer.headers_mut() = headers;
-                Ok(answer)
+                Ok(answer_of(status, headers, OutBody::full(text)))
             }
             _ => failure(
                 Code::UpstreamFailed,
@@ -183,26 +184,13 @@ impl Exchange {
             ),
         }
     }
+}
 
-    fn stream(
-        self,
-        status: StatusCode,
-        headers: http::HeaderMap,
-        body: Body,
-        call: &Call,
-        request: &wire::Request,
-        streamed: bool,
-    ) -> Answer {
-        let strip_usage = self.reservation.route().provider.injects_usage(request);
-        let reader = streamed.then(|| StreamReader::new(self.relay.dialect, strip_usage));
-        let envelope = envelope(call.head.uri.path());
-        let metered = self.relay.metering != Metering::Free;
-        let meter = Meter::new(body, reader, self.reservation, envelope, metered);
-        let mut answer = Response::new(OutBody::Metered(Box::new(meter)));
-        *answer.status_mut() = status;
-        *answer.headers_mut() = headers;
-        answer
-    }
+fn answer_of(status: StatusCode, headers: http::HeaderMap, body: OutBody) -> Answer {
+    let mut answer = Response::new(body);
+    *answer.status_mut() = status;
+    *answer.headers_mut() = headers;
+    answer
 }
 
 /// Whether a whole answer is JSON, which is waited for, checked and priced before it is passed on.

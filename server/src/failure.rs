@@ -142,7 +142,7 @@ impl Envelope {
         if code.status() == 401 {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if code.retry() == Retry::Never && code.status() == 402 {
+        if code.retry() == Retry::Never {
             headers.insert("x-should-retry", HeaderValue::from_static("false"));
         }
         match failure {

@@ -68,8 +68,7 @@ pub async fn serve(
 
     // May they have it? Rules narrow the routes; a refusal names the rule that emptied them.
     let routes = gate.models.routes(relay, &request.ask.model)?; // 400 404 503
-    let permit =
-        rule::admit(caller, routes, |route| route.target(), |name| gate.models.alias(name))?; // 403 404
+    let permit = rule::admit(caller, routes, Route::target, |name| gate.models.alias(name))?; // 403 404
     refuse_unmeterable(&permit, relay.metering)?; // 403
 
     // Can they pay? What the call may cost at most is held on every limit at once, or on none.
@@ -206,6 +205,16 @@ fn ceiling(
     if relay.metering == Metering::Free {
         return Ok(Money::ZERO);
     }
+    if !matches!(
+        relay.dialect,
+        Dialect::Chat
+            | Dialect::Completions
+            | Dialect::Embeddings
+            | Dialect::Responses
+            | Dialect::Messages
+    ) {
+        return Err(unbounded("what such a call costs is known only after it"));
+    }
     if let Some(path) = ask.unbounded {
         return Err(unbounded("it uses a feature whose cost nothing bounds").about(path));
     }
@@ -291,7 +300,7 @@ fn master_calls_no_model(guard: Guard, organization_routes: bool) -> Refusal {
 
 impl Route {
     /// Where the route leads, as rules judge it.
-    pub fn target(self: &Arc<Self>) -> Target<'_> {
-        Target { provider: &self.provider.name, model: &self.model }
+    pub fn target(route: &Arc<Self>) -> Target<'_> {
+        Target { provider: &route.provider.name, model: &route.model }
     }
 }

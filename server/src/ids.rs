@@ -46,7 +46,7 @@ impl Ids {
     }
 }
 
-/// SplitMix64's finalizer (Steele, Lea, Flood 2014): one output for every input.
+/// The finalizer of `SplitMix64` (Steele, Lea, Flood 2014): one output for every input.
 fn mix(mut word: u64) -> u64 {
     word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

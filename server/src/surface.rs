@@ -280,14 +280,11 @@ impl Matched {
     /// # Errors
     /// The methods the path does have.
     pub fn row(&self, method: &Method) -> Result<&'static Endpoint, String> {
-        match self.rows.iter().find(|row| row.methods.contains(method)) {
-            Some(row) => Ok(row),
-            None => {
-                let methods: Vec<_> =
-                    self.rows.iter().flat_map(|row| row.methods).map(Method::as_str).collect();
-                Err(methods.join(", "))
-            }
-        }
+        let row = self.rows.iter().find(|row| row.methods.contains(method));
+        row.copied().ok_or_else(|| {
+            let methods = self.rows.iter().flat_map(|row| row.methods).map(Method::as_str);
+            methods.collect::<Vec<_>>().join(", ")
+        })
     }
 }
 

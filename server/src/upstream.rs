@@ -119,7 +119,7 @@ impl Upstream {
         connector.enforce_http(false);
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(limits.connect_timeout));
-        connector.set_keepalive(Some(Duration::from_secs(60)));
+        connector.set_keepalive(Some(Duration::from_mins(1)));
         // HTTP/1.1 only: over HTTP/2 the client opens one connection for each host and queues behind
         // the provider's limit of streams, where long answers make new calls wait.
         let connector = hyper_rustls::HttpsConnectorBuilder::new()

@@ -25,13 +25,14 @@ use crate::machine::{MachineClock, MachineEntropy};
 
 /// What `weir` can administer.
 pub(super) fn commands() -> Vec<Command> {
+    vec![key_command(), usage_command()]
+}
+
+fn key_command() -> Command {
     let id = || {
         Arg::new("id").required(true).value_name("KEY").help("The key's id (its hash in the API)")
     };
-    let key = Command::new("key")
-        .about("Make, show and end keys")
-        .subcommand_required(true)
-        .subcommands([
+    Command::new("key").about("Make, show and end keys").subcommand_required(true).subcommands([
         common(
             Command::new("create").about("Make a key; its secret is shown once").args([
                 Arg::new("name").required(true).help("A label for people"),
@@ -78,8 +79,11 @@ pub(super) fn commands() -> Vec<Command> {
         ),
         common(Command::new("enable").about("Switch a key on").arg(id())),
         common(Command::new("revoke").about("End a key for good").arg(id())),
-    ]);
-    let usage = common(
+    ])
+}
+
+fn usage_command() -> Command {
+    common(
         Command::new("usage").about("What was used and what it cost").args([
             Arg::new("by")
                 .long("by")
@@ -97,8 +101,7 @@ pub(super) fn commands() -> Vec<Command> {
                 .action(ArgAction::SetTrue)
                 .help("Single calls instead of sums, the newest first"),
         ]),
-    );
-    vec![key, usage]
+    )
 }
 
 fn list_arg(name: &'static str, help: &'static str) -> Arg {

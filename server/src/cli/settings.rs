@@ -10,7 +10,7 @@ use clap::ArgMatches;
 use super::table;
 use crate::config::{Config, SETTINGS};
 
-pub fn run(matches: &ArgMatches, env: HashMap<String, String>) -> anyhow::Result<()> {
+pub(super) fn run(matches: &ArgMatches, env: HashMap<String, String>) -> anyhow::Result<()> {
     let text = match matches.subcommand() {
         Some(("check", matches)) => check(matches, env)?,
         _ => example(),
@@ -50,7 +50,7 @@ fn check(matches: &ArgMatches, env: HashMap<String, String>) -> anyhow::Result<S
 }
 
 /// The text of `config.example.toml`.
-pub fn example() -> String {
+fn example() -> String {
     let mut text = String::from(
         "# Every setting of Weir with its default. Written by `weir config example`; copy it to weir.toml.\n\
          # A flag (--listen) goes before an environment variable, a variable before this file.\n",

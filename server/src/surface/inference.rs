@@ -98,7 +98,7 @@ fn allowed(gate: &Gate, caller: &Caller) -> Vec<(String, Arc<Route>)> {
 }
 
 fn may_use(gate: &Gate, caller: &Caller, route: &Arc<Route>) -> bool {
-    caller.key().rules.judge(route.target(), |name| gate.models.alias(name)).is_ok()
+    caller.key().rules.judge(Route::target(route), |name| gate.models.alias(name)).is_ok()
 }
 
 fn view<'a>(name: &'a str, route: &'a Route, at: domain::Timestamp) -> ModelView<'a> {

@@ -60,6 +60,12 @@ struct One<'a> {
 }
 
 #[derive(Serialize)]
+struct Deleted {
+    deleted: bool,
+    hash: KeyIdText,
+}
+
+#[derive(Serialize)]
 struct Page<'a> {
     data: Vec<KeyView<'a>>,
     next_page_token: Option<String>,
@@ -183,11 +189,6 @@ pub fn update(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
 pub fn revoke(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
     async move {
         let key = desk.revoke(actor, key_id(&call)?, call.at).await?;
-        #[derive(Serialize)]
-        struct Deleted {
-            deleted: bool,
-            hash: KeyIdText,
-        }
         Ok(json(StatusCode::OK, &Deleted { deleted: true, hash: KeyIdText(key.id.to_string()) }))
     }
     .boxed()

@@ -79,7 +79,7 @@ impl Demo {
         let id = format!("chatcmpl-{}", self.ids.request(now).ulid());
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
         match wanted(id, now, model, &body) {
-            None => self.not_found(model),
+            None => not_found(model),
             Some(wanted) if wanted.stream => {
                 let pace = if model == "story" { self.pace } else { Duration::ZERO };
                 answer(StatusCode::OK, "text/event-stream", events(&wanted), pace)
@@ -90,19 +90,19 @@ impl Demo {
             }
         }
     }
+}
 
-    fn not_found(&self, model: &str) -> Response<Body> {
-        let error = json!({"error": {
-            "message": format!("The demo provider has no model '{model}': it has demo/echo and demo/story."),
-            "type": "invalid_request_error", "param": "model", "code": "model_not_found",
-        }});
-        answer(
-            StatusCode::NOT_FOUND,
-            "application/json",
-            VecDeque::from([error.to_string()]),
-            Duration::ZERO,
-        )
-    }
+fn not_found(model: &str) -> Response<Body> {
+    let error = json!({"error": {
+        "message": format!("The demo provider has no model '{model}': it has demo/echo and demo/story."),
+        "type": "invalid_request_error", "param": "model", "code": "model_not_found",
+    }});
+    answer(
+        StatusCode::NOT_FOUND,
+        "application/json",
+        VecDeque::from([error.to_string()]),
+        Duration::ZERO,
+    )
 }
 
 fn answer(

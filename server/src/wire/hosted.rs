@@ -38,6 +38,9 @@ pub(super) fn unbounded(
             let tier = value.as_str().unwrap_or_default();
             (!plain.contains(&tier.as_ref())).then_some("service_tier")
         }
+        // Anthropic's fast mode and its choice of a region cost more than the plain price.
+        "speed" => (value.as_str().as_deref() != Some("standard")).then_some("speed"),
+        "inference_geo" => (value.as_str().as_deref() != Some("global")).then_some("inference_geo"),
         "modalities" => {
             let audio = value.items().any(|item| item.as_str().is_some_and(|it| it == "audio"));
             audio.then_some("modalities")

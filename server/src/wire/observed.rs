@@ -54,6 +54,7 @@ pub fn read_answer(dialect: Dialect, body: &[u8]) -> Observed {
             "usage" if dialect != Dialect::CountTokens && value.kind() == Kind::Object => {
                 observed.usage = usage::read(dialect, value);
                 observed.tier(value.get("service_tier"));
+                observed.speed(value.get("speed"));
             }
             "model" => observed.model(Some(value)),
             "service_tier" => observed.tier(Some(value)),
@@ -109,6 +110,14 @@ impl Observed {
         let name = value.and_then(|value| value.as_str()).filter(|name| !name.is_empty());
         if let (None, Some(name)) = (&self.served_model, name) {
             self.served_model = Some(name.into_owned());
+        }
+    }
+
+    /// Anthropic's fast mode is priced as a tier of its own: it says more than the tier does.
+    fn speed(&mut self, value: Option<Value<'_>>) {
+        let speed = value.and_then(|value| value.as_str());
+        if let Some(speed) = speed.filter(|speed| speed != "standard") {
+            self.service_tier = Some(speed.into_owned());
         }
     }
 
@@ -209,6 +218,7 @@ impl EventReader {
         let usage = event.get("usage").or_else(|| of_message("usage"));
         if let Some(usage) = usage.filter(|usage| usage.kind() == Kind::Object) {
             self.observed.tier(usage.get("service_tier"));
+            self.observed.speed(usage.get("speed"));
             self.messages.add(usage);
             self.observed.usage = self.messages.usage();
         }

@@ -122,14 +122,14 @@ fn a8_a_limit_is_dollars_and_nothing_else() {
         world.post("/api/v1/keys", MASTER, &json!({"name": "k", "limit": good})).is(201);
     }
     let bad = [
-        r#"-1"#,
+        r"-1",
         r#""-0.01""#,
         r#""1,5""#,
         r#""NaN""#,
-        r#"0.123456789012"#,
-        r#"1000000000000000000000000000000"#,
-        r#"true"#,
-        r#"[1]"#,
+        r"0.123456789012",
+        r"1000000000000000000000000000000",
+        r"true",
+        r"[1]",
     ];
     for limit in bad {
         let body = format!(r#"{{"name":"k","limit":{limit}}}"#);

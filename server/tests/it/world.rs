@@ -32,6 +32,7 @@ pub(crate) const ANTHROPIC_SECRET: &str = "sk-ant-canary-credential";
 /// Everything one test needs.
 pub(crate) struct World {
     app: Option<App>,
+    unusual: Unusual,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) provider: Provider,
     pub(crate) data: TempDir,
@@ -121,17 +122,13 @@ impl World {
         let client = Client::builder(TokioExecutor::new()).build(connector);
         let app = start(&provider, &data, &clock, &unusual);
         let url = format!("http://{}", app.address());
-        Self { app: Some(app), clock, provider, data, url, runtime, client }
+        Self { app: Some(app), unusual, clock, provider, data, url, runtime, client }
     }
 
-    /// Stops Weir and starts it again on the same data.
+    /// Stops Weir and starts it again on the same data, with the same settings.
     pub(crate) fn restart(&mut self) {
-        self.restart_with(&Unusual::default());
-    }
-
-    pub(crate) fn restart_with(&mut self, unusual: &Unusual) {
         self.app.take().unwrap().stop();
-        let app = start(&self.provider, &self.data, &self.clock, unusual);
+        let app = start(&self.provider, &self.data, &self.clock, &self.unusual);
         self.url = format!("http://{}", app.address());
         self.app = Some(app);
     }
@@ -156,7 +153,7 @@ impl World {
         self.runtime.block_on(async {
             let answer = self.client.request(request).await.unwrap();
             let (head, body) = answer.into_parts();
-            let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+            let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
             let text = String::from_utf8_lossy(&body).into_owned();
             Reply { status: head.status.as_u16(), headers: head.headers, text }
         })

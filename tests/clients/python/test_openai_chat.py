@@ -114,15 +114,6 @@ class Chat(unittest.TestCase):
                 self.assertGreater(len(chunks), 3)
                 self.assertEqual([chunk for chunk in chunks if chunk.usage is not None or not chunk.choices], [])
 
-    def test_a_stream_without_usage_does_not_even_name_it(self):
-        with self.client.chat.completions.with_streaming_response.create(
-            model=CHAT, messages=user("hush", output_tokens=3), stream=True
-        ) as answer:
-            lines = [line for line in answer.iter_lines() if line.startswith("data: ")]
-        self.assertEqual(lines[-1], "data: [DONE]")
-        self.assertGreater(len(lines), 4)
-        self.assertEqual([line for line in lines if '"usage"' in line], [])
-
     def test_usage_is_streamed_last_when_it_was_asked_for(self):
         stream = self.client.chat.completions.create(
             model=CHAT,
