@@ -1,5 +1,5 @@
-//! Days of the calendar, as far as price lists need them: read, written, and where they start.
-//! Months, weeks and time zones of windows are not this room's.
+//! Days of the UTC calendar: read, written, where they start, and which month and week they are in.
+//! What counts over a day, a week or a month is not this room's.
 
 use std::fmt;
 
@@ -31,6 +31,38 @@ impl Day {
         Timestamp::from_seconds(self.0.saturating_mul(SECONDS_PER_DAY))
     }
 
+    /// The day that `moment` lies in.
+    pub const fn of_moment(moment: Timestamp) -> Self {
+        Self(moment.seconds().div_euclid(SECONDS_PER_DAY))
+    }
+
+    /// The day `days` days later.
+    #[must_use]
+    pub const fn plus(self, days: i64) -> Self {
+        Self(self.0.saturating_add(days))
+    }
+
+    /// The Monday on or before it (ISO 8601).
+    #[must_use]
+    pub const fn monday(self) -> Self {
+        // Day 0, 1970-01-01, was a Thursday: the Monday before it was day -3.
+        Self(self.0.saturating_sub(self.0.saturating_add(3).rem_euclid(7)))
+    }
+
+    /// The first day of its month.
+    #[must_use]
+    pub fn first_of_month(self) -> Self {
+        let (year, month, _) = self.date();
+        Self::of(year, month, 1)
+    }
+
+    /// The first day of the month after its own.
+    #[must_use]
+    pub fn first_of_next_month(self) -> Self {
+        // No month is longer than 31 days, and none is shorter than 28.
+        self.first_of_month().plus(31).first_of_month()
+    }
+
     /// Years are counted from March, so that the day a leap year adds is its last.
     fn of(year: i64, month: i64, day: i64) -> Self {
         let year = if month <= 2 { year.saturating_sub(1) } else { year };
@@ -45,10 +77,9 @@ impl Day {
             .saturating_add(in_year);
         Self(era.saturating_mul(146_097).saturating_add(in_era).saturating_sub(719_469))
     }
-}
 
-impl fmt::Display for Day {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Year, month and day of the month.
+    fn date(self) -> (i64, i64, i64) {
         let days = self.0.saturating_add(719_468);
         let (era, in_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
         let year = in_era
@@ -71,6 +102,13 @@ impl fmt::Display for Day {
         } else {
             (year.saturating_add(1), month.saturating_sub(9))
         };
+        (year, month, day)
+    }
+}
+
+impl fmt::Display for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (year, month, day) = self.date();
         write!(f, "{year:04}-{month:02}-{day:02}")
     }
 }

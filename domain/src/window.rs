@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::time::{SECONDS_PER_DAY, Timestamp};
+use crate::day::Day;
+use crate::time::Timestamp;
 
 /// How long a limit counts before it starts again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -41,67 +42,16 @@ impl Window {
     pub fn span(self, now: Timestamp) -> Span {
         match self {
             Self::Lifetime => Span { start: Timestamp::from_micros(0), end: None },
-            Self::Calendar(Period::Day) => {
-                let start = now.day();
-                Span { start, end: Some(start.plus_seconds(SECONDS_PER_DAY)) }
-            }
-            Self::Calendar(Period::Week) => {
-                // Day 0, 1970-01-01, was a Thursday: the Monday before it was day -3.
-                let day = now.seconds().div_euclid(SECONDS_PER_DAY);
-                let monday = day.saturating_sub(day.saturating_add(3).rem_euclid(7));
-                let start = day_start(monday);
-                Span { start, end: Some(day_start(monday.saturating_add(7))) }
-            }
-            Self::Calendar(Period::Month) => {
-                let (year, month) = year_and_month(now.seconds().div_euclid(SECONDS_PER_DAY));
-                let next = if month == 12 {
-                    (year.saturating_add(1), 1)
-                } else {
-                    (year, month.saturating_add(1))
+            Self::Calendar(period) => {
+                let today = Day::of_moment(now);
+                let (first, next) = match period {
+                    Period::Day => (today, today.plus(1)),
+                    Period::Week => (today.monday(), today.monday().plus(7)),
+                    Period::Month => (today.first_of_month(), today.first_of_next_month()),
                 };
-                Span {
-                    start: day_start(days_before(year, month)),
-                    end: Some(day_start(days_before(next.0, next.1))),
-                }
+                Span { start: first.start(), end: Some(next.start()) }
             }
         }
-    }
-}
-
-fn day_start(day: i64) -> Timestamp {
-    Timestamp::from_seconds(day.saturating_mul(SECONDS_PER_DAY))
-}
-
-/// Days from the epoch to the first of the month, in the proleptic Gregorian calendar.
-fn days_before(year: i64, month: i64) -> i64 {
-    // Years are counted from March, so that the leap day is the last day of its year.
-    let (year, month) = if month > 2 {
-        (year, month.saturating_sub(3))
-    } else {
-        (year.saturating_sub(1), month.saturating_add(9))
-    };
-    let leaps = year
-        .div_euclid(4)
-        .saturating_sub(year.div_euclid(100))
-        .saturating_add(year.div_euclid(400));
-    let in_year = month.saturating_mul(153).saturating_add(2).div_euclid(5);
-    year.saturating_mul(365).saturating_add(leaps).saturating_add(in_year).saturating_sub(719_468)
-}
-
-fn year_and_month(day: i64) -> (i64, i64) {
-    // An estimate that is never late and at most one month early, mended by looking once.
-    let months = day.saturating_mul(4_800).div_euclid(146_097);
-    let at = |months: i64| {
-        (months.div_euclid(12).saturating_add(1970), months.rem_euclid(12).saturating_add(1))
-    };
-    let after = at(months.saturating_add(1));
-    let before = at(months);
-    if days_before(after.0, after.1) <= day {
-        after
-    } else if days_before(before.0, before.1) <= day {
-        before
-    } else {
-        at(months.saturating_sub(1))
     }
 }
 
@@ -112,12 +62,10 @@ mod tests {
 
     fn at(text: &str) -> Timestamp {
         let (date, time) = text.split_once('T').unwrap();
-        let mut date = date.split('-').map(|part| part.parse::<i64>().unwrap());
-        let (year, month, day) = (date.next().unwrap(), date.next().unwrap(), date.next().unwrap());
         let mut time = time.split(':').map(|part| part.parse::<i64>().unwrap());
         let seconds =
             time.next().unwrap() * 3600 + time.next().unwrap() * 60 + time.next().unwrap();
-        Timestamp::from_seconds((days_before(year, month) + day - 1) * 86_400 + seconds)
+        Day::parse(date).unwrap().start().plus_seconds(seconds)
     }
 
     #[test]
