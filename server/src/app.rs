@@ -31,7 +31,7 @@ use crate::surface::call::{Answer, Call};
 use crate::surface::{self, Endpoint, Guard, Serve};
 use crate::upstream::Upstream;
 use crate::upstream::demo::{self, Demo};
-use crate::{anonymous, prices};
+use crate::{keyless, prices};
 
 /// A running Weir.
 pub struct App {
@@ -102,7 +102,7 @@ impl App {
         let list_secret = control.block_on(list_secret(&store, &*entropy))?;
         let ids = Ids::new(&*entropy);
         let anonymous = if config.allow_unauthenticated {
-            Some(control.block_on(anonymous::key(&store, &ids, now))?)
+            Some(control.block_on(keyless::anonymous(&store, now))?)
         } else {
             None
         };
@@ -116,7 +116,8 @@ impl App {
             tasks: TaskTracker::new(),
             master,
             anonymous,
-            organization_routes: config.organization_routes,
+            operator: config.organization_routes.then(|| Arc::new(keyless::operator(now))),
+            stored_objects: config.stored_objects,
             drains: AtomicUsize::new(0),
         });
         let desk =

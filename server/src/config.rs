@@ -28,6 +28,7 @@ pub struct Config {
     pub default_provider: Option<String>,
     pub allow_unauthenticated: bool,
     pub organization_routes: bool,
+    pub stored_objects: bool,
     pub cached_keys: usize,
     pub limits: WireLimits,
     pub providers: Vec<ProviderSettings>,
@@ -122,6 +123,12 @@ pub const SETTINGS: &[Setting] = &[
         env: "WEIR_ORGANIZATION_ROUTES",
         default: "false",
         doc: "Pass the provider's organization administration (/v1/organization/*) through, for the master key only.",
+    },
+    Setting {
+        name: "stored-objects",
+        env: "WEIR_STORED_OBJECTS",
+        default: "shared",
+        doc: "Routes to things that a provider stores for its account (files, batches, assistants, stored responses): 'shared' by all keys, or 'off'.",
     },
     Setting {
         name: "cached-keys",
@@ -238,6 +245,11 @@ impl Config {
             default_provider,
             allow_unauthenticated: boolean(raw, "allow-unauthenticated")?,
             organization_routes: boolean(raw, "organization-routes")?,
+            stored_objects: match raw.text("stored-objects") {
+                "shared" => true,
+                "off" => false,
+                _ => return Err(bad(raw, "stored-objects", "'shared' or 'off'")),
+            },
             cached_keys: number(raw, "cached-keys")?,
             limits,
             providers,

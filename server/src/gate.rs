@@ -36,9 +36,13 @@ pub struct Gate {
     pub tasks: TaskTracker,
     /// The digest of the master key.
     pub master: Digest,
-    /// The key of calls without a secret, where they are allowed.
-    pub anonymous: Option<Arc<Key>>,
-    pub organization_routes: bool,
+    /// The digest that finds the key of calls without a secret, where they are allowed.
+    pub anonymous: Option<Digest>,
+    /// The record that the master key's own calls to the provider's organization administration run
+    /// under, where the operator switched that on.
+    pub operator: Option<Arc<Key>>,
+    /// Whether keys may use what the provider stores for its account.
+    pub stored_objects: bool,
     /// Answers that are read on for their usage although their client has gone.
     pub drains: AtomicUsize,
 }
@@ -61,6 +65,9 @@ pub async fn serve(
 
     // Who is calling? The secret is hashed here and goes no further.
     let caller = gate.identify(row.guard, &call, now).await?; // 401 403
+
+    // Is there such a route here? What a provider stores is not told apart by key.
+    refuse_stored(gate, relay)?; // 403
 
     // What do they want? Read once; the body stays as the client wrote it.
     let body = call.body(gate.wire.body_bytes_max, gate.wire.body_timeout).await?; // 408 413 415
@@ -99,17 +106,16 @@ impl Gate {
         now: Timestamp,
     ) -> Result<Caller, Failure> {
         let Some(secret) = call.secret()? else {
-            return match &self.anonymous {
-                Some(key) if guard == Guard::Caller => {
-                    Ok(Arc::clone(key).identify(KeyKind::Regular, now)?)
-                }
-                _ => Err(no_secret().into()),
-            };
+            let anonymous = self.anonymous.filter(|_| guard == Guard::Caller);
+            let key = self.key_with(anonymous.ok_or_else(no_secret)?).await?;
+            return Ok(key.identify(KeyKind::Regular, now)?);
         };
         if self.is_master(&secret) {
-            return match &self.organization_caller(guard) {
-                Some(key) => Ok(Arc::clone(key).identify(KeyKind::Regular, now)?),
-                None => Err(master_calls_no_model(guard, self.organization_routes).into()),
+            return match &self.operator {
+                Some(key) if guard == Guard::Master => {
+                    Ok(Arc::clone(key).identify(KeyKind::Regular, now)?)
+                }
+                _ => Err(master_calls_no_model(guard).into()),
             };
         }
         let key = self.key_of(&secret).await?;
@@ -139,23 +145,16 @@ impl Gate {
         if is_mistyped(secret.expose()) {
             return Err(no_such_key().into());
         }
-        let digest = secret.digest();
+        self.key_with(secret.digest()).await
+    }
+
+    async fn key_with(&self, digest: Digest) -> Result<Arc<Key>, Failure> {
         let key = match self.store.find(&digest) {
             Found::Key(key) => Some(key),
             Found::Nobody => None,
             Found::Ask => self.store.look_up(digest).await?,
         };
         key.ok_or_else(|| no_such_key().into())
-    }
-
-    /// The master key's own calls, to the provider's organization administration, run under the
-    /// anonymous record of the operator: they call no model and have no row.
-    fn organization_caller(&self, guard: Guard) -> Option<&Arc<Key>> {
-        if guard == Guard::Master && self.organization_routes {
-            self.models.operator.as_ref()
-        } else {
-            None
-        }
     }
 
     async fn reserve(
@@ -285,8 +284,18 @@ fn no_secret() -> Refusal {
     )
 }
 
-fn master_calls_no_model(guard: Guard, organization_routes: bool) -> Refusal {
-    if guard == Guard::Master && !organization_routes {
+fn refuse_stored(gate: &Gate, relay: Relay) -> Result<(), Refusal> {
+    if gate.stored_objects || !relay.stored {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        Code::RouteDisabled,
+        "Whoever operates this gateway has switched off what providers store (stored_objects).",
+    ))
+}
+
+fn master_calls_no_model(guard: Guard) -> Refusal {
+    if guard == Guard::Master {
         return Refusal::new(
             Code::RouteDisabled,
             "Organization administration is not passed through. Whoever operates this gateway can switch it on with organization_routes.",

@@ -5,7 +5,6 @@
 //! of one call.
 
 pub mod admin;
-pub mod anonymous;
 pub mod app;
 pub mod cli;
 pub mod config;
@@ -13,6 +12,7 @@ pub mod exchange;
 pub mod failure;
 pub mod gate;
 pub mod ids;
+pub mod keyless;
 pub mod machine;
 pub mod meter;
 pub mod models;

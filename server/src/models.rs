@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use domain::catalog::{Catalog, Mode, Model};
-use domain::key::Key;
 use domain::{Code, Pattern, Prices, Rates, Refusal};
 use http::{HeaderName, HeaderValue};
 use parking_lot::RwLock;
@@ -67,8 +66,6 @@ pub struct Models {
     aliases: HashMap<String, String>,
     default_provider: Option<Arc<Provider>>,
     pub price_version: Arc<str>,
-    /// The record under which the master key's own calls run.
-    pub operator: Option<Arc<Key>>,
     /// Names that were resolved before: what is configured does not change while we run.
     resolved: RwLock<HashMap<String, Arc<[Arc<Route>]>>>,
 }
@@ -183,7 +180,6 @@ impl Models {
             aliases: aliases.into_iter().collect(),
             default_provider,
             price_version,
-            operator: None,
             resolved: RwLock::new(HashMap::new()),
         }
     }

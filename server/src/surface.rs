@@ -62,6 +62,8 @@ pub struct Relay {
     pub api: Api,
     pub dialect: Dialect,
     pub metering: Metering,
+    /// Whether it is about things that the provider stores for its account, whichever key made them.
+    pub stored: bool,
 }
 
 impl Relay {
@@ -107,32 +109,48 @@ const GET_POST: &[Method] = &[Method::GET, Method::POST];
 const GET_DELETE: &[Method] = &[Method::GET, Method::DELETE];
 const GET_POST_DELETE: &[Method] = &[Method::GET, Method::POST, Method::DELETE];
 
+const fn row(path: &'static str, methods: &'static [Method], relay: Relay) -> Endpoint {
+    Endpoint { path, methods, guard: Guard::Caller, serve: Serve::Relay(relay) }
+}
+
+/// OpenAI's.
 const fn relay(
     path: &'static str,
     methods: &'static [Method],
     dialect: Dialect,
     metering: Metering,
 ) -> Endpoint {
-    Endpoint {
-        path,
-        methods,
-        guard: Guard::Caller,
-        serve: Serve::Relay(Relay { api: Api::OpenAi, dialect, metering }),
-    }
+    row(path, methods, Relay { api: Api::OpenAi, dialect, metering, stored: false })
 }
 
+/// OpenAI's, about things it stores.
+const fn stored(
+    path: &'static str,
+    methods: &'static [Method],
+    dialect: Dialect,
+    metering: Metering,
+) -> Endpoint {
+    row(path, methods, Relay { api: Api::OpenAi, dialect, metering, stored: true })
+}
+
+/// Anthropic's.
 const fn anthropic(
     path: &'static str,
     methods: &'static [Method],
     dialect: Dialect,
     metering: Metering,
 ) -> Endpoint {
-    Endpoint {
-        path,
-        methods,
-        guard: Guard::Caller,
-        serve: Serve::Relay(Relay { api: Api::Anthropic, dialect, metering }),
-    }
+    row(path, methods, Relay { api: Api::Anthropic, dialect, metering, stored: false })
+}
+
+/// Anthropic's, about things it stores.
+const fn anthropic_stored(
+    path: &'static str,
+    methods: &'static [Method],
+    dialect: Dialect,
+    metering: Metering,
+) -> Endpoint {
+    row(path, methods, Relay { api: Api::Anthropic, dialect, metering, stored: true })
 }
 
 const fn ours(
@@ -166,89 +184,94 @@ pub static INFERENCE: &[Endpoint] = &[
     // OpenAI: free of charge, or looking at what was paid for already.
     relay("/moderations", POST, D::Moderations, Free),
     relay("/responses/input_tokens", POST, D::Json, Free),
-    relay("/responses/{id}", GET_DELETE, D::Json, Free),
-    relay("/responses/{id}/cancel", POST, D::Json, Free),
-    relay("/responses/{id}/input_items", GET, D::Json, Free),
-    relay("/chat/completions/{id}", GET_POST_DELETE, D::Json, Free),
-    relay("/chat/completions/{id}/messages", GET, D::Json, Free),
-    relay("/files", GET_POST, D::Raw, Free),
-    relay("/files/{id}", GET_DELETE, D::Json, Free),
-    relay("/files/{id}/content", GET, D::Json, Free),
-    relay("/batches/{id}", GET, D::Json, Free),
-    relay("/batches/{id}/cancel", POST, D::Json, Free),
-    relay("/conversations", POST, D::Json, Free),
-    relay("/conversations/{id}", GET_POST_DELETE, D::Json, Free),
-    relay("/conversations/{id}/items", GET_POST, D::Json, Free),
-    relay("/conversations/{id}/items/{item}", GET_DELETE, D::Json, Free),
+    stored("/responses/{id}", GET_DELETE, D::Json, Free),
+    stored("/responses/{id}/cancel", POST, D::Json, Free),
+    stored("/responses/{id}/input_items", GET, D::Json, Free),
+    stored("/chat/completions/{id}", GET_POST_DELETE, D::Json, Free),
+    stored("/chat/completions/{id}/messages", GET, D::Json, Free),
+    stored("/files", GET_POST, D::Raw, Free),
+    stored("/files/{id}", GET_DELETE, D::Json, Free),
+    stored("/files/{id}/content", GET, D::Json, Free),
+    stored("/batches/{id}", GET, D::Json, Free),
+    stored("/batches/{id}/cancel", POST, D::Json, Free),
+    stored("/conversations", POST, D::Json, Free),
+    stored("/conversations/{id}", GET_POST_DELETE, D::Json, Free),
+    stored("/conversations/{id}/items", GET_POST, D::Json, Free),
+    stored("/conversations/{id}/items/{item}", GET_DELETE, D::Json, Free),
     // OpenAI: costs something that no answer tells.
-    relay("/batches", GET_POST, D::Json, Unmetered),
+    stored("/batches", GET_POST, D::Json, Unmetered),
     relay("/responses/compact", POST, D::Json, Unmetered),
-    relay("/uploads", POST, D::Json, Unmetered),
-    relay("/uploads/{id}/parts", POST, D::Raw, Unmetered),
-    relay("/uploads/{id}/complete", POST, D::Json, Unmetered),
-    relay("/uploads/{id}/cancel", POST, D::Json, Unmetered),
-    relay("/assistants", GET_POST, D::Json, Unmetered),
-    relay("/assistants/{id}", GET_POST_DELETE, D::Json, Unmetered),
-    relay("/threads", POST, D::Json, Unmetered),
-    relay("/threads/runs", POST, D::Json, Unmetered),
-    relay("/threads/{id}", GET_POST_DELETE, D::Json, Unmetered),
-    relay("/threads/{id}/messages", GET_POST, D::Json, Unmetered),
-    relay("/threads/{id}/messages/{message}", GET_POST_DELETE, D::Json, Unmetered),
-    relay("/threads/{id}/runs", GET_POST, D::Json, Unmetered),
-    relay("/threads/{id}/runs/{run}", GET_POST, D::Json, Unmetered),
-    relay("/threads/{id}/runs/{run}/cancel", POST, D::Json, Unmetered),
-    relay("/threads/{id}/runs/{run}/submit_tool_outputs", POST, D::Json, Unmetered),
-    relay("/threads/{id}/runs/{run}/steps", GET, D::Json, Unmetered),
-    relay("/threads/{id}/runs/{run}/steps/{step}", GET, D::Json, Unmetered),
-    relay("/vector_stores", GET_POST, D::Json, Unmetered),
-    relay("/vector_stores/{id}", GET_POST_DELETE, D::Json, Unmetered),
-    relay("/vector_stores/{id}/search", POST, D::Json, Unmetered),
-    relay("/vector_stores/{id}/files", GET_POST, D::Json, Unmetered),
-    relay("/vector_stores/{id}/files/{file}", GET_POST_DELETE, D::Json, Unmetered),
-    relay("/vector_stores/{id}/files/{file}/content", GET, D::Json, Unmetered),
-    relay("/vector_stores/{id}/file_batches", POST, D::Json, Unmetered),
-    relay("/vector_stores/{id}/file_batches/{batch}", GET, D::Json, Unmetered),
-    relay("/vector_stores/{id}/file_batches/{batch}/cancel", POST, D::Json, Unmetered),
-    relay("/vector_stores/{id}/file_batches/{batch}/files", GET, D::Json, Unmetered),
-    relay("/fine_tuning/jobs", GET_POST, D::Json, Unmetered),
-    relay("/fine_tuning/jobs/{id}", GET, D::Json, Unmetered),
-    relay("/fine_tuning/jobs/{id}/cancel", POST, D::Json, Unmetered),
-    relay("/fine_tuning/jobs/{id}/pause", POST, D::Json, Unmetered),
-    relay("/fine_tuning/jobs/{id}/resume", POST, D::Json, Unmetered),
-    relay("/fine_tuning/jobs/{id}/events", GET, D::Json, Unmetered),
-    relay("/fine_tuning/jobs/{id}/checkpoints", GET, D::Json, Unmetered),
+    stored("/uploads", POST, D::Json, Unmetered),
+    stored("/uploads/{id}/parts", POST, D::Raw, Unmetered),
+    stored("/uploads/{id}/complete", POST, D::Json, Unmetered),
+    stored("/uploads/{id}/cancel", POST, D::Json, Unmetered),
+    stored("/assistants", GET_POST, D::Json, Unmetered),
+    stored("/assistants/{id}", GET_POST_DELETE, D::Json, Unmetered),
+    stored("/threads", POST, D::Json, Unmetered),
+    stored("/threads/runs", POST, D::Json, Unmetered),
+    stored("/threads/{id}", GET_POST_DELETE, D::Json, Unmetered),
+    stored("/threads/{id}/messages", GET_POST, D::Json, Unmetered),
+    stored("/threads/{id}/messages/{message}", GET_POST_DELETE, D::Json, Unmetered),
+    stored("/threads/{id}/runs", GET_POST, D::Json, Unmetered),
+    stored("/threads/{id}/runs/{run}", GET_POST, D::Json, Unmetered),
+    stored("/threads/{id}/runs/{run}/cancel", POST, D::Json, Unmetered),
+    stored("/threads/{id}/runs/{run}/submit_tool_outputs", POST, D::Json, Unmetered),
+    stored("/threads/{id}/runs/{run}/steps", GET, D::Json, Unmetered),
+    stored("/threads/{id}/runs/{run}/steps/{step}", GET, D::Json, Unmetered),
+    stored("/vector_stores", GET_POST, D::Json, Unmetered),
+    stored("/vector_stores/{id}", GET_POST_DELETE, D::Json, Unmetered),
+    stored("/vector_stores/{id}/search", POST, D::Json, Unmetered),
+    stored("/vector_stores/{id}/files", GET_POST, D::Json, Unmetered),
+    stored("/vector_stores/{id}/files/{file}", GET_POST_DELETE, D::Json, Unmetered),
+    stored("/vector_stores/{id}/files/{file}/content", GET, D::Json, Unmetered),
+    stored("/vector_stores/{id}/file_batches", POST, D::Json, Unmetered),
+    stored("/vector_stores/{id}/file_batches/{batch}", GET, D::Json, Unmetered),
+    stored("/vector_stores/{id}/file_batches/{batch}/cancel", POST, D::Json, Unmetered),
+    stored("/vector_stores/{id}/file_batches/{batch}/files", GET, D::Json, Unmetered),
+    stored("/fine_tuning/jobs", GET_POST, D::Json, Unmetered),
+    stored("/fine_tuning/jobs/{id}", GET, D::Json, Unmetered),
+    stored("/fine_tuning/jobs/{id}/cancel", POST, D::Json, Unmetered),
+    stored("/fine_tuning/jobs/{id}/pause", POST, D::Json, Unmetered),
+    stored("/fine_tuning/jobs/{id}/resume", POST, D::Json, Unmetered),
+    stored("/fine_tuning/jobs/{id}/events", GET, D::Json, Unmetered),
+    stored("/fine_tuning/jobs/{id}/checkpoints", GET, D::Json, Unmetered),
     relay("/fine_tuning/alpha/graders/run", POST, D::Json, Unmetered),
     relay("/fine_tuning/alpha/graders/validate", POST, D::Json, Unmetered),
-    relay("/evals", GET_POST, D::Json, Unmetered),
-    relay("/evals/{id}", GET_POST_DELETE, D::Json, Unmetered),
-    relay("/evals/{id}/runs", GET_POST, D::Json, Unmetered),
-    relay("/evals/{id}/runs/{run}", GET_POST_DELETE, D::Json, Unmetered),
-    relay("/evals/{id}/runs/{run}/output_items", GET, D::Json, Unmetered),
-    relay("/evals/{id}/runs/{run}/output_items/{item}", GET, D::Json, Unmetered),
-    relay("/containers", GET_POST, D::Json, Unmetered),
-    relay("/containers/{id}", GET_DELETE, D::Json, Unmetered),
-    relay("/containers/{id}/files", GET_POST, D::Raw, Unmetered),
-    relay("/containers/{id}/files/{file}", GET_DELETE, D::Json, Unmetered),
-    relay("/containers/{id}/files/{file}/content", GET, D::Json, Unmetered),
-    relay("/videos", GET_POST, D::Raw, Unmetered),
-    relay("/videos/{id}", GET_DELETE, D::Json, Unmetered),
-    relay("/videos/{id}/content", GET, D::Json, Unmetered),
-    relay("/videos/{id}/remix", POST, D::Json, Unmetered),
+    stored("/evals", GET_POST, D::Json, Unmetered),
+    stored("/evals/{id}", GET_POST_DELETE, D::Json, Unmetered),
+    stored("/evals/{id}/runs", GET_POST, D::Json, Unmetered),
+    stored("/evals/{id}/runs/{run}", GET_POST_DELETE, D::Json, Unmetered),
+    stored("/evals/{id}/runs/{run}/output_items", GET, D::Json, Unmetered),
+    stored("/evals/{id}/runs/{run}/output_items/{item}", GET, D::Json, Unmetered),
+    stored("/containers", GET_POST, D::Json, Unmetered),
+    stored("/containers/{id}", GET_DELETE, D::Json, Unmetered),
+    stored("/containers/{id}/files", GET_POST, D::Raw, Unmetered),
+    stored("/containers/{id}/files/{file}", GET_DELETE, D::Json, Unmetered),
+    stored("/containers/{id}/files/{file}/content", GET, D::Json, Unmetered),
+    stored("/videos", GET_POST, D::Raw, Unmetered),
+    stored("/videos/{id}", GET_DELETE, D::Json, Unmetered),
+    stored("/videos/{id}/content", GET, D::Json, Unmetered),
+    stored("/videos/{id}/remix", POST, D::Json, Unmetered),
     relay("/realtime/sessions", POST, D::Json, Unmetered),
     relay("/realtime/client_secrets", POST, D::Json, Unmetered),
     relay("/realtime/transcription_sessions", POST, D::Json, Unmetered),
-    relay("/audio/voices", POST, D::Raw, Unmetered),
+    stored("/audio/voices", POST, D::Raw, Unmetered),
     // Anthropic: batches of messages.
-    anthropic("/messages/batches", GET_POST, D::Json, Unmetered),
-    anthropic("/messages/batches/{id}", GET_DELETE, D::Json, Unmetered),
-    anthropic("/messages/batches/{id}/cancel", POST, D::Json, Unmetered),
-    anthropic("/messages/batches/{id}/results", GET, D::Json, Unmetered),
+    anthropic_stored("/messages/batches", GET_POST, D::Json, Unmetered),
+    anthropic_stored("/messages/batches/{id}", GET_DELETE, D::Json, Unmetered),
+    anthropic_stored("/messages/batches/{id}/cancel", POST, D::Json, Unmetered),
+    anthropic_stored("/messages/batches/{id}/results", GET, D::Json, Unmetered),
     // Off unless the operator switches it on, and then for the master key only.
     Endpoint {
         path: "/organization/{*rest}",
         methods: GET_POST_DELETE,
         guard: Guard::Master,
-        serve: Serve::Relay(Relay { api: Api::OpenAi, dialect: D::Json, metering: Free }),
+        serve: Serve::Relay(Relay {
+            api: Api::OpenAi,
+            dialect: D::Json,
+            metering: Free,
+            stored: false,
+        }),
     },
 ];
 

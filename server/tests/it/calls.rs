@@ -110,6 +110,10 @@ fn m50_a_call_without_a_key_is_refused_unless_the_operator_allows_it() {
     assert_eq!(keys["data"][0]["name"], "anonymous");
     assert!(keys["data"][0]["usage"].as_f64().unwrap() > 0.0);
     open.chat("sk-nobody", "").refused(401, "invalid_api_key");
+    // It is a key like any other: switched off, it is off for the very next call.
+    let path = format!("/api/v1/keys/{}", keys["data"][0]["hash"].as_str().unwrap());
+    open.patch(&path, MASTER, &json!({"disabled": true})).is(200);
+    call(&open).refused(401, "key_disabled");
 }
 
 #[test]
@@ -229,6 +233,27 @@ fn organization_administration_is_off_until_the_operator_switches_it_on() {
     world.get("/v1/organization/users", MASTER).refused(403, "route_disabled");
     world.get("/v1/organization/users", &key.secret).refused(403, "wrong_key_type");
     assert!(world.provider.requests().is_empty());
+    let env = vec![("WEIR_ORGANIZATION_ROUTES", "true".to_owned())];
+    let open = World::with(Unusual { env, ..Unusual::default() });
+    let key = open.any_key();
+    open.get("/v1/organization/users", &key.secret).refused(403, "wrong_key_type");
+    open.get("/v1/organization/users", MASTER).is(200);
+    assert_eq!(open.provider.requests()[0]["path"], "/v1/organization/users");
+}
+
+#[test]
+fn what_a_provider_stores_can_be_switched_off() {
+    let env = vec![("WEIR_STORED_OBJECTS", "off".to_owned())];
+    let world = World::with(Unusual { env, ..Unusual::default() });
+    let key = world.any_key();
+    for path in
+        ["/v1/files", "/v1/files/file-1", "/v1/responses/resp-1", "/v1/batches", "/v1/assistants"]
+    {
+        world.get(path, &key.secret).refused(403, "route_disabled");
+    }
+    world.chat(&key.secret, "").is(200);
+    world.post("/v1/moderations", &key.secret, &json!({"input": "Hi"})).is(200);
+    assert_eq!(world.provider.requests().len(), 2);
 }
 
 #[test]

@@ -153,7 +153,8 @@ impl World {
         self.runtime.block_on(async {
             let answer = self.client.request(request).await.unwrap();
             let (head, body) = answer.into_parts();
-            let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+            let body =
+                body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
             let text = String::from_utf8_lossy(&body).into_owned();
             Reply { status: head.status.as_u16(), headers: head.headers, text }
         })
