@@ -161,8 +161,6 @@ codes! {
     NoProvider = "no_provider", 503, Unavailable, Later;
     /// The ledger cannot be written, so nothing may be spent.
     LedgerUnavailable = "ledger_unavailable", 503, Unavailable, Later;
-    /// We are stopping.
-    ShuttingDown = "shutting_down", 503, Unavailable, Later;
     /// The provider did not answer in time.
     UpstreamTimeout = "upstream_timeout", 504, Upstream, Later;
 }

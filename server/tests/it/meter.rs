@@ -399,3 +399,39 @@ fn two_hundred_clients_on_one_dollar_never_spend_more_than_it() {
     let shown = world.get("/api/v1/key", &key.secret).is(200).json()["data"]["usage"].clone();
     assert_eq!(shown, dollars(spent));
 }
+
+#[test]
+fn what_the_provider_wrote_at_once_leaves_at_once() {
+    let world = World::new();
+    let key = world.any_key();
+    let body = streamed(r#"{"chunks":100,"output_tokens":100}"#).to_string();
+    let mut stream = TcpStream::connect(world.address()).unwrap();
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        key.secret,
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(body.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let events = answer.matches("\ndata: {").count();
+    // Every HTTP chunk of ours is one write: a line of hexadecimal digits before its data.
+    let is_size = |line: &&str| !line.is_empty() && line.bytes().all(|b| b.is_ascii_hexdigit());
+    let writes = answer.split("\r\n").filter(is_size).count();
+    assert!(events > 100, "{events} events");
+    assert!(writes < events / 2, "{events} events left in {writes} writes");
+}
+
+#[test]
+fn a_client_that_does_not_read_holds_its_provider_back() {
+    let world = World::new();
+    let key = world.any_key();
+    let body = streamed(r#"{"big_body_mb":64,"chunks":2000,"output_tokens":2000}"#);
+    let stream = send_bare(&world, &key.secret, &body);
+    std::thread::sleep(Duration::from_millis(800));
+    // The answer is far larger than all buffers on its way: it cannot have been sent.
+    assert!(world.provider.ended().is_empty(), "{:?}", world.provider.ended());
+    drop(stream);
+    world.rows_when(1);
+}

@@ -210,6 +210,104 @@ fn the_example_of_the_settings_is_what_the_program_prints_and_can_be_used() {
     assert!(weir(&["config", "check"], &[], &directory).status.success());
 }
 
+/// Every file below a folder.
+fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn post(url: &str, secret: &str, body: &str) -> String {
+    let bearer = format!("authorization: Bearer {secret}");
+    let arguments = ["-sN", url, "-H", &bearer, "-H", "content-type: application/json", "-d", body];
+    let output = Command::new("curl").args(arguments).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn make_key(url: &str) -> String {
+    let made = post(&format!("{url}/api/v1/keys"), MASTER, r#"{"name":"k"}"#);
+    let made: serde_json::Value = serde_json::from_str(&made).unwrap();
+    made["key"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn no_secret_is_in_a_log_or_in_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let provider = crate::world::Provider::start();
+    let base = format!("{}/v1", provider.url);
+    let env = [
+        ("PROXY_MASTER_KEY", MASTER),
+        ("OPENAI_API_KEY", "sk-canary-credential-of-the-operator"),
+        ("OPENAI_BASE_URL", base.as_str()),
+        ("WEIR_LOG", "trace"),
+    ];
+    let mut running = Running::start(&env, &directory);
+    let url = running.url().to_owned();
+    let secret = make_key(&url);
+    let chat = format!("{url}/v1/chat/completions");
+    for script in ["{}", r#"{\"status\":500}"#, r#"{\"garbage\":\"html\"}"#, r#"{\"status\":401}"#]
+    {
+        let body = format!(
+            r#"{{"model":"gpt-4o","messages":[{{"role":"user","content":"canary-prompt <<{script}>>"}}]}}"#
+        );
+        post(&chat, &secret, &body);
+        post(&chat, "sk-canary-of-nobody", &body);
+    }
+    running.signal("-TERM");
+    let mut log = String::new();
+    running.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    assert!(log.contains("a provider refused our credential"), "{log}");
+    let mut sinks = vec![("the log".to_owned(), log.into_bytes())];
+    for path in files(&directory.path().join("data")) {
+        sinks.push((path.display().to_string(), std::fs::read(&path).unwrap()));
+    }
+    assert!(sinks.len() > 3);
+    for canary in [
+        secret.as_str(),
+        MASTER,
+        "sk-canary-credential-of-the-operator",
+        "sk-canary-of-nobody",
+        "canary-prompt",
+    ] {
+        for (name, bytes) in &sinks {
+            let found = bytes.windows(canary.len()).any(|window| window == canary.as_bytes());
+            assert!(!found, "{name} holds {canary}");
+        }
+    }
+}
+
+#[test]
+fn rows_and_keys_outlive_a_kill() {
+    let directory = tempfile::tempdir().unwrap();
+    let env = [("PROXY_MASTER_KEY", MASTER)];
+    let mut secret = String::new();
+    for round in 1..=3 {
+        let mut running = Running::start(&env, &directory);
+        let url = running.url().to_owned();
+        if secret.is_empty() {
+            secret = make_key(&url);
+        }
+        let body = r#"{"model":"demo/echo","messages":[{"role":"user","content":"x"}]}"#;
+        for _ in 0..5 {
+            assert!(post(&format!("{url}/v1/chat/completions"), &secret, body).contains("usage"));
+        }
+        // A row is written within a millisecond or two of its answer.
+        std::thread::sleep(Duration::from_millis(50));
+        running.signal("-KILL");
+        running.child.wait().unwrap();
+        let usage = weir(&["usage", "--json"], &env, &directory);
+        let usage: serde_json::Value = serde_json::from_slice(&usage.stdout).unwrap();
+        assert_eq!(usage["totals"]["calls"], round * 5);
+    }
+}
+
 #[test]
 fn a_stop_lets_calls_in_flight_end() {
     let directory = tempfile::tempdir().unwrap();

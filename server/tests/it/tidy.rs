@@ -136,6 +136,20 @@ fn every_file_of_this_folder_is_listed() {
 }
 
 #[test]
+fn every_code_of_the_table_is_documented_and_used() {
+    let page = std::fs::read_to_string(root().join("docs/api.md")).unwrap();
+    let sources = sources();
+    for code in domain::Code::ALL {
+        assert!(page.contains(&format!("`{}`", code.name())), "docs/api.md: {}", code.name());
+        let variant = format!("Code::{code:?}");
+        let used = |(name, text): &&(String, String)| {
+            name.contains("/src/") && !name.ends_with("refusal.rs") && text.contains(&variant)
+        };
+        assert!(sources.iter().any(|source| used(&source)), "{variant} is used nowhere");
+    }
+}
+
+#[test]
 fn the_map_names_every_room_and_nothing_that_is_gone() {
     let map = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     for room in ["domain", "store", "server"] {

@@ -287,7 +287,7 @@ pub(crate) struct Provider {
 }
 
 impl Provider {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let log = directory.path().join("log.jsonl");
         let mut child = Command::new(program("fake-provider"))
