@@ -17,6 +17,7 @@ use crate::providers::{self, ProviderSettings};
 
 /// Everything an operator can set, resolved.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own, in any mix")]
 pub struct Config {
     pub listen: SocketAddr,
     pub data: PathBuf,

@@ -52,6 +52,10 @@ impl Exchange {
         let answer = self.send(&call, &request).await?;
         let (head, body) = answer.into_parts();
         let status = head.status;
+        if is_packed(&head.headers) {
+            self.reservation.close(&Observed::default(), Ending::ProviderBroke);
+            return Err(not_as_promised("it is packed, though it was asked not to be"));
+        }
         let streamed = is_event_stream(&head.headers);
         let headers = for_client(&head.headers);
         if !status.is_success() {
@@ -209,6 +213,11 @@ fn answers_json(dialect: Dialect) -> bool {
         | Dialect::CountTokens
         | Dialect::Json => true,
     }
+}
+
+fn is_packed(headers: &http::HeaderMap) -> bool {
+    let encoding = headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes);
+    !matches!(encoding, None | Some(b"" | b"identity"))
 }
 
 fn is_event_stream(headers: &http::HeaderMap) -> bool {

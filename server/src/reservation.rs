@@ -149,13 +149,19 @@ impl Reservation {
         let answered_well = (200..300).contains(&sent.status);
         let never_answered = sent.status == 0 && ending != Ending::ProviderError;
         let owed = answered_well || never_answered;
-        let (usage, evidence) = self.used(observed, ending, owed);
+        let (usage, mut evidence) = self.used(observed, ending, owed);
         let route = &self.routes[0];
         let (mut cost, rates) =
             price(route, &usage, observed.service_tier.as_deref(), self.facts.began_at);
-        // Without the provider's word, a call under a money limit is charged what was held for it.
-        if evidence == Evidence::Estimated && hold.amount() > Money::ZERO {
-            cost = Some(hold.amount());
+        // Without the provider's word, or without a price for what it reported, a call under a money
+        // limit is charged what was held for it.
+        let held = hold.amount();
+        if held > Money::ZERO && (evidence == Evidence::Estimated || cost.is_none()) {
+            cost = Some(held);
+            evidence = Evidence::Estimated;
+        }
+        if held > Money::ZERO && cost > Some(held) {
+            tracing::warn!(request = %self.facts.request, %held, "a provider reported more than the most the call could use");
         }
         let now = self.gate.clock.monotonic_micros();
         let row = Row {

@@ -8,7 +8,10 @@ use crate::world::{Unusual, World, chat};
 #[test]
 fn a_providers_failures_are_told_as_the_providers() {
     let world = World::with(Unusual {
-        env: vec![("WEIR_FIRST_BYTE_TIMEOUT", "1".to_owned())],
+        env: vec![
+            ("WEIR_FIRST_BYTE_TIMEOUT", "1".to_owned()),
+            ("WEIR_ANSWER_BYTES_MAX", "1000000".to_owned()),
+        ],
         ..Unusual::default()
     });
     let key = world.any_key();
@@ -20,6 +23,8 @@ fn a_providers_failures_are_told_as_the_providers() {
         (r#"{"garbage":"html"}"#, 502, "upstream_invalid_response"),
         (r#"{"garbage":"truncated_json"}"#, 502, "upstream_invalid_response"),
         (r#"{"garbage":"bytes"}"#, 502, "upstream_invalid_response"),
+        (r#"{"headers":{"content-encoding":"gzip"}}"#, 502, "upstream_invalid_response"),
+        (r#"{"big_body_mb":2}"#, 502, "upstream_invalid_response"),
         (r#"{"cut_after_bytes":20}"#, 502, "upstream_failed"),
         (r#"{"never_answer":true}"#, 504, "upstream_timeout"),
     ] {

@@ -435,3 +435,32 @@ fn a_client_that_does_not_read_holds_its_provider_back() {
     drop(stream);
     world.rows_when(1);
 }
+
+#[test]
+fn what_has_no_price_is_charged_at_the_hold_under_a_money_limit() {
+    let prices =
+        "[[prices]]\nprovider = \"openai\"\nmodel = \"gpt-4o\"\ninput = \"1\"\noutput = \"2\"\n";
+    let world = World::with(Unusual { settings_file: prices, ..Unusual::default() });
+    let key = world.key(&json!({"limit": 1}));
+    // Audio has no price here, and none can be made up.
+    let usage = r#"{"usage":{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15,"prompt_tokens_details":{"audio_tokens":8}}}"#;
+    let mut body = chat("gpt-4o", usage);
+    body["max_tokens"] = json!(100);
+    world.post("/v1/chat/completions", &key.secret, &body).is(200);
+    let row = world.rows()[0].clone();
+    assert_eq!(row["evidence"], "estimated", "{row}");
+    assert!(row["cost"].as_f64().unwrap() >= 0.0002, "{row}");
+    let spent = world.get("/api/v1/key", &key.secret).is(200).json()["data"]["usage"].clone();
+    assert_eq!(spent, row["cost"]);
+}
+
+#[test]
+fn a_provider_that_uses_more_than_it_was_allowed_is_booked_truthfully() {
+    let world = World::new();
+    let key = world.key(&json!({"limit": 0.01}));
+    let mut body = chat("gpt-4o", r#"{"ignore_max":true,"output_tokens":2000,"prompt_tokens":10}"#);
+    body["max_tokens"] = json!(10);
+    world.post("/v1/chat/completions", &key.secret, &body).is(200);
+    assert_eq!(world.rows()[0]["cost"], dollars(gpt_4o_picos(10, 0, 2000)));
+    world.post("/v1/chat/completions", &key.secret, &body).refused(402, "insufficient_quota");
+}

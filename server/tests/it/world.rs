@@ -83,14 +83,14 @@ impl Reply {
 
     #[track_caller]
     pub(crate) fn is(self, status: u16) -> Self {
-        assert_eq!(self.status, status, "{}", self.text);
+        assert_eq!(self.status, status, "{:.2000}", self.text);
         self
     }
 
     /// Asserts an error, and what is true of every error.
     #[track_caller]
     pub(crate) fn refused(self, status: u16, code: &str) -> Self {
-        assert_eq!((self.status, self.code().as_str()), (status, code), "{}", self.text);
+        assert_eq!((self.status, self.code().as_str()), (status, code), "{:.2000}", self.text);
         assert_eq!(self.header("content-type"), "application/json");
         assert_eq!(self.header("cache-control"), "no-store");
         assert!(self.header("x-request-id").starts_with("req_"));
