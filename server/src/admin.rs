@@ -33,7 +33,8 @@ impl Desk {
             return Ok(Actor::Anybody);
         }
         let administers = matches!(guard, Guard::Manager | Guard::Master);
-        if administers && call.secret()?.is_some_and(|secret| self.gate.is_master(&secret)) {
+        if administers && call.secret()?.is_some_and(|secret| self.gate.is_master(&secret.digest()))
+        {
             return Ok(Actor::Operator);
         }
         let caller = self.gate.identify(guard, call, call.at).await?;

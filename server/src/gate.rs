@@ -10,10 +10,11 @@ use domain::key::{Caller, Key, KeyKind};
 use domain::refusal::{Code, Refusal};
 use domain::rule::{self, Permit, Target};
 use domain::secret::is_mistyped;
-use domain::{Bounds, Class, Clock, Digest, Money, Secret, Timestamp, pricing};
+use domain::{Clock, Digest, Money, Timestamp};
 use store::{Found, NotReserved, Store};
 use tokio_util::task::TaskTracker;
 
+use crate::ceiling;
 use crate::config::WireLimits;
 use crate::exchange;
 use crate::failure::Failure;
@@ -23,7 +24,7 @@ use crate::reservation::{Facts, Reservation};
 use crate::surface::call::{Answer, Call, no_such_key};
 use crate::surface::{Endpoint, Guard, Metering, Relay};
 use crate::upstream::Upstream;
-use crate::wire::{self, Dialect};
+use crate::wire;
 
 /// What every call is judged and kept with. One for the whole process.
 pub struct Gate {
@@ -110,7 +111,8 @@ impl Gate {
             let key = self.key_with(anonymous.ok_or_else(no_secret)?).await?;
             return Ok(key.identify(KeyKind::Regular, now)?);
         };
-        if self.is_master(&secret) {
+        let digest = secret.digest();
+        if self.is_master(&digest) {
             return match &self.operator {
                 Some(key) if guard == Guard::Master => {
                     Ok(Arc::clone(key).identify(KeyKind::Regular, now)?)
@@ -118,7 +120,10 @@ impl Gate {
                 _ => Err(master_calls_no_model(guard).into()),
             };
         }
-        let key = self.key_of(&secret).await?;
+        if is_mistyped(secret.expose()) {
+            return Err(no_such_key().into());
+        }
+        let key = self.key_with(digest).await?;
         match guard {
             Guard::Caller | Guard::Open => Ok(key.identify(KeyKind::Regular, now)?),
             Guard::Manager => Ok(key.identify(KeyKind::Management, now)?),
@@ -135,17 +140,10 @@ impl Gate {
         }
     }
 
-    /// Whether `secret` is the master key. Digests are compared in constant time.
-    pub fn is_master(&self, secret: &Secret) -> bool {
+    /// Whether this is the master key's digest. Compared in constant time.
+    pub fn is_master(&self, digest: &Digest) -> bool {
         use subtle::ConstantTimeEq as _;
-        self.master.bytes().ct_eq(secret.digest().bytes()).into()
-    }
-
-    async fn key_of(&self, secret: &Secret) -> Result<Arc<Key>, Failure> {
-        if is_mistyped(secret.expose()) {
-            return Err(no_such_key().into());
-        }
-        self.key_with(secret.digest()).await
+        self.master.bytes().ct_eq(digest.bytes()).into()
     }
 
     async fn key_with(&self, digest: Digest) -> Result<Arc<Key>, Failure> {
@@ -168,7 +166,7 @@ impl Gate {
         let (caller, routes) = permit.into_parts();
         let key = caller.key();
         let amount = if key.has_money_limit() {
-            ceiling(&routes, request, relay, now)?
+            ceiling::of(&routes, request, relay, now)?
         } else {
             Money::ZERO
         };
@@ -191,77 +189,6 @@ impl Drop for Draining {
     fn drop(&mut self) {
         self.0.drains.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-/// The most the call may cost over every route it may take.
-fn ceiling(
-    routes: &[Arc<Route>],
-    request: &wire::Request,
-    relay: Relay,
-    now: Timestamp,
-) -> Result<Money, Refusal> {
-    let ask = &request.ask;
-    if relay.metering == Metering::Free {
-        return Ok(Money::ZERO);
-    }
-    if !matches!(
-        relay.dialect,
-        Dialect::Chat
-            | Dialect::Completions
-            | Dialect::Embeddings
-            | Dialect::Responses
-            | Dialect::Messages
-    ) {
-        return Err(unbounded("what such a call costs is known only after it"));
-    }
-    if let Some(path) = ask.unbounded {
-        return Err(unbounded("it uses a feature whose cost nothing bounds").about(path));
-    }
-    let mut dearest = Money::ZERO;
-    for route in routes {
-        let Some(model) = &route.priced else {
-            return Err(Refusal::new(
-                Code::ModelUnpriced,
-                "This model has no known price, and the key has a money limit. Whoever operates this gateway can price the model, or declare it free.",
-            )
-            .about("model"));
-        };
-        let window = model.context_tokens;
-        let input = match (ask.input_elsewhere || ask.media, window) {
-            (false, Some(window)) => ask.body_bytes.min(window),
-            (false, None) => ask.body_bytes,
-            (true, Some(window)) => window,
-            (true, None) => {
-                return Err(unbounded(
-                    "its input is not in the body, and the model's context window is unknown",
-                ));
-            }
-        };
-        let output = match (ask.output_cap, model.max_output_tokens.or(window)) {
-            _ if relay.dialect == Dialect::Embeddings => 0,
-            (Some(cap), Some(most)) => cap.min(most),
-            (Some(cap), None) => cap,
-            (None, Some(most)) => most,
-            (None, None) => {
-                return Err(unbounded(
-                    "it sets no maximum of output tokens, and the model's own is unknown",
-                ));
-            }
-        };
-        let output = output.saturating_mul(ask.answers);
-        let bounds = Bounds::new(input, output).at_most(Class::ToolCalls, 0).in_tier("default");
-        let most = pricing::ceiling(&model.prices, now, &bounds)
-            .ok_or_else(|| unbounded("what it may cost cannot be computed in advance"))?;
-        dearest = dearest.max(most);
-    }
-    Ok(dearest)
-}
-
-fn unbounded(why: &str) -> Refusal {
-    Refusal::new(
-        Code::Unmeterable,
-        format!("This key has a money limit, and this call was refused because {why}."),
-    )
 }
 
 /// A route that does not show its model, or what it costs, passes neither rules about models nor a

@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod ceiling;
 pub mod cli;
 pub mod config;
 pub mod exchange;

@@ -155,13 +155,13 @@ impl Reservation {
             price(route, &usage, observed.service_tier.as_deref(), self.facts.began_at);
         // Without the provider's word, or without a price for what it reported, a call under a money
         // limit is charged what was held for it.
-        let held = hold.amount();
-        if held > Money::ZERO && (evidence == Evidence::Estimated || cost.is_none()) {
-            cost = Some(held);
+        let most = hold.amount();
+        if most > Money::ZERO && (evidence == Evidence::Estimated || cost.is_none()) {
+            cost = Some(most);
             evidence = Evidence::Estimated;
         }
-        if held > Money::ZERO && cost > Some(held) {
-            tracing::warn!(request = %self.facts.request, %held, "a provider reported more than the most the call could use");
+        if most > Money::ZERO && cost > Some(most) {
+            tracing::warn!(request = %self.facts.request, %most, "a provider reported more than the most the call could use");
         }
         let now = self.gate.clock.monotonic_micros();
         let row = Row {

@@ -1,0 +1,96 @@
+//! The most a call may cost, computed before it is made, for what is held under a money limit. What
+//! has no bound is refused here. What the call did cost is `reservation`'s to say.
+
+use std::sync::Arc;
+
+use domain::refusal::{Code, Refusal};
+use domain::{Bounds, Class, Money, Timestamp, pricing};
+
+use crate::models::Route;
+use crate::surface::{Metering, Relay};
+use crate::wire::{self, Dialect};
+
+/// The most the call may cost over every route it may take.
+///
+/// # Errors
+/// Nothing bounds it, or a route's model has no price.
+pub fn of(
+    routes: &[Arc<Route>],
+    request: &wire::Request,
+    relay: Relay,
+    now: Timestamp,
+) -> Result<Money, Refusal> {
+    let ask = &request.ask;
+    if relay.metering == Metering::Free {
+        return Ok(Money::ZERO);
+    }
+    if !matches!(
+        relay.dialect,
+        Dialect::Chat
+            | Dialect::Completions
+            | Dialect::Embeddings
+            | Dialect::Responses
+            | Dialect::Messages
+    ) {
+        return Err(unbounded("what such a call costs is known only after it"));
+    }
+    if let Some(path) = ask.unbounded {
+        return Err(unbounded("it uses a feature whose cost nothing bounds").about(path));
+    }
+    let mut dearest = Money::ZERO;
+    for route in routes {
+        let Some(model) = &route.priced else {
+            return Err(Refusal::new(
+                Code::ModelUnpriced,
+                "This model has no known price, and the key has a money limit. Whoever operates this gateway can price the model, or declare it free.",
+            )
+            .about("model"));
+        };
+        let window = model.context_tokens;
+        let written = ask.body_bytes.saturating_add(unwritten(relay.dialect));
+        let input = match (ask.input_elsewhere || ask.media, window) {
+            // Each of several inputs has a window of its own; bytes bound them all together.
+            (false, Some(window)) if relay.dialect != Dialect::Embeddings => {
+                written.min(window.saturating_mul(ask.answers))
+            }
+            (false, _) => written,
+            (true, Some(window)) => window.saturating_mul(ask.answers),
+            (true, None) => {
+                return Err(unbounded(
+                    "its input is not in the body, and the model's context window is unknown",
+                ));
+            }
+        };
+        let output = match (ask.output_cap, model.max_output_tokens.or(window)) {
+            _ if relay.dialect == Dialect::Embeddings => 0,
+            (Some(cap), Some(most)) => cap.min(most),
+            (Some(cap), None) => cap,
+            (None, Some(most)) => most,
+            (None, None) => {
+                return Err(unbounded(
+                    "it sets no maximum of output tokens, and the model's own is unknown",
+                ));
+            }
+        };
+        let output = output.saturating_mul(ask.answers);
+        let bounds = Bounds::new(input, output).at_most(Class::ToolCalls, 0).in_tier("default");
+        let most = pricing::ceiling(&model.prices, now, &bounds)
+            .ok_or_else(|| unbounded("what it may cost cannot be computed in advance"))?;
+        dearest = dearest.max(most);
+    }
+    Ok(dearest)
+}
+
+/// Input tokens that a provider adds to what the client wrote. Anthropic puts a prompt of its own,
+/// of up to some 500 tokens, before the tools of a request:
+/// <https://docs.anthropic.com/en/docs/agents-and-tools/tool-use/overview#pricing>.
+fn unwritten(dialect: Dialect) -> u64 {
+    if dialect == Dialect::Messages { 1_000 } else { 0 }
+}
+
+fn unbounded(why: &str) -> Refusal {
+    Refusal::new(
+        Code::Unmeterable,
+        format!("This key has a money limit, and this call was refused because {why}."),
+    )
+}
