@@ -10,10 +10,10 @@ use domain::secret::{self, Kind};
 use domain::{Code, Entropy, KeyId, Refusal, Secret, Timestamp};
 use store::{Act, KeyQuery, NotChanged};
 
+use crate::call::Call;
 use crate::failure::Failure;
 use crate::gate::Gate;
-use crate::surface::Guard;
-use crate::surface::call::Call;
+use crate::relay::Guard;
 
 /// What every act needs.
 pub struct Desk {

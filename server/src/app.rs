@@ -22,13 +22,14 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::admin::Desk;
+use crate::call::{Answer, Call};
 use crate::config::Config;
 use crate::failure::{self, Envelope, Failure};
 use crate::gate::{self, Gate};
 use crate::ids::Ids;
 use crate::models::Models;
-use crate::surface::call::{Answer, Call};
-use crate::surface::{self, Endpoint, Guard, Serve};
+use crate::relay::Guard;
+use crate::surface::{self, Endpoint, Serve};
 use crate::upstream::Upstream;
 use crate::upstream::demo::{self, Demo};
 use crate::{keyless, prices};
@@ -329,7 +330,7 @@ async fn answer(lane: Arc<Lane>, request: Request<Incoming>) -> Result<Answer, I
     let at = lane.gate.clock.now();
     let began_micros = lane.gate.clock.monotonic_micros();
     let id = lane.gate.ids.request(at);
-    let envelope = surface::envelope(request.uri().path());
+    let envelope = Envelope::of(request.uri().path());
     let result = match find(&request) {
         Ok((row, parameter)) => {
             let call = Call::new(id, at, began_micros, request, parameter);
@@ -370,7 +371,9 @@ fn find(request: &Request<Incoming>) -> Result<(&'static Endpoint, Option<String
 impl Lane {
     async fn serve_row(&self, row: &'static Endpoint, call: Call) -> Result<Answer, Failure> {
         match row.serve {
-            Serve::Relay(relay) => gate::serve(&self.gate, &self.upstream, row, relay, call).await,
+            Serve::Relay(relay) => {
+                gate::serve(&self.gate, &self.upstream, row.guard, relay, call).await
+            }
             Serve::Models => {
                 let caller = self.gate.identify(row.guard, &call, call.at).await?;
                 Ok(surface::inference::models(&self.gate, &caller, call.at))

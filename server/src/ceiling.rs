@@ -7,7 +7,7 @@ use domain::refusal::{Code, Refusal};
 use domain::{Bounds, Class, Money, Timestamp, pricing};
 
 use crate::models::Route;
-use crate::surface::{Metering, Relay};
+use crate::relay::{Metering, Relay};
 use crate::wire::{self, Dialect};
 
 /// The most the call may cost over every route it may take.

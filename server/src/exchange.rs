@@ -13,13 +13,13 @@ use domain::refusal::Code;
 use http::{HeaderValue, Response, StatusCode, header};
 use tokio_util::task::TaskTracker;
 
-use crate::failure::{Failure, Fault};
+use crate::call::{Answer, Call, OutBody};
+use crate::failure::{Envelope, Failure, Fault};
 use crate::gate::Gate;
 use crate::meter::Meter;
 use crate::models::Credential;
+use crate::relay::{Metering, Relay};
 use crate::reservation::Reservation;
-use crate::surface::call::{Answer, Call, OutBody};
-use crate::surface::{Metering, Relay, envelope};
 use crate::upstream::headers::for_client;
 use crate::upstream::{Body, Outgoing, SendFault, Upstream};
 use crate::wire::{self, Dialect, Observed, StreamReader};
@@ -66,7 +66,7 @@ impl Exchange {
         if !buffered {
             let strip_usage = self.reservation.route().provider.injects_usage(&request);
             let reader = streamed.then(|| StreamReader::new(self.relay.dialect, strip_usage));
-            let envelope = envelope(call.head.uri.path());
+            let envelope = Envelope::of(call.head.uri.path());
             let metered = self.relay.metering != Metering::Free;
             let meter = Meter::new(body, reader, self.reservation, envelope, metered);
             return Ok(answer_of(status, headers, OutBody::Metered(Box::new(meter))));

@@ -9,7 +9,7 @@ use domain::{RequestId, Timestamp};
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
-use crate::surface::call::{Answer, OutBody};
+use crate::call::{Answer, OutBody};
 
 /// Why a request was not served.
 #[derive(Debug)]
@@ -96,6 +96,15 @@ pub enum Envelope {
 }
 
 impl Envelope {
+    /// The one errors of a path are written in.
+    pub fn of(path: &str) -> Self {
+        let rest = path.strip_prefix("/api").unwrap_or(path);
+        match rest.strip_prefix("/v1/messages") {
+            Some(after) if after.is_empty() || after.starts_with('/') => Self::Anthropic,
+            _ => Self::OpenAi,
+        }
+    }
+
     /// The body that says `failure`.
     pub fn body(self, failure: &Failure, request: RequestId) -> String {
         let code = failure.code();
@@ -204,4 +213,21 @@ pub fn log(failure: &Failure, request: RequestId) {
 pub fn rfc3339(at: Timestamp) -> String {
     jiff::Timestamp::from_second(at.seconds())
         .map_or_else(|_| at.seconds().to_string(), |at| at.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn anthropic_errors_are_for_anthropic_paths() {
+        for (path, expected) in [
+            ("/v1/messages", Envelope::Anthropic),
+            ("/api/v1/messages/count_tokens", Envelope::Anthropic),
+            ("/v1/messagesx", Envelope::OpenAi),
+            ("/v1/chat/completions", Envelope::OpenAi),
+        ] {
+            assert_eq!(Envelope::of(path), expected, "{path}");
+        }
+    }
 }

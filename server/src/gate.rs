@@ -14,15 +14,15 @@ use domain::{Clock, Digest, Money, Timestamp};
 use store::{Found, NotReserved, Store};
 use tokio_util::task::TaskTracker;
 
+use crate::call::{Answer, Call, no_such_key};
 use crate::ceiling;
 use crate::config::WireLimits;
 use crate::exchange;
 use crate::failure::Failure;
 use crate::ids::Ids;
 use crate::models::{Models, Route};
+use crate::relay::{Guard, Metering, Relay};
 use crate::reservation::{Facts, Reservation};
-use crate::surface::call::{Answer, Call, no_such_key};
-use crate::surface::{Endpoint, Guard, Metering, Relay};
 use crate::upstream::Upstream;
 use crate::wire;
 
@@ -58,14 +58,14 @@ const DRAINS_MAX: usize = 256;
 pub async fn serve(
     gate: &Arc<Gate>,
     upstream: &Arc<Upstream>,
-    row: &'static Endpoint,
+    guard: Guard,
     relay: Relay,
     mut call: Call,
 ) -> Result<Answer, Failure> {
     let now = call.at; // the only look at the clock: every decision below is about this instant
 
     // Who is calling? The secret is hashed here and goes no further.
-    let caller = gate.identify(row.guard, &call, now).await?; // 401 403
+    let caller = gate.identify(guard, &call, now).await?; // 401 403
 
     // Is there such a route here? What a provider stores is not told apart by key.
     refuse_stored(gate, relay)?; // 403
@@ -80,7 +80,7 @@ pub async fn serve(
     refuse_unmeterable(&permit, relay.metering)?; // 403
 
     // Can they pay? What the call may cost at most is held on every limit at once, or on none.
-    let reservation = gate.reserve(permit, &call, (row, relay), &request, now).await?; // 402 403 503
+    let reservation = gate.reserve(permit, &call, relay, &request, now).await?; // 402 403 503
 
     // Serve, and stream. From here the exchange owns the reservation: whoever ends it — provider,
     // client, timeout — settles it with what was truly used.
@@ -159,7 +159,7 @@ impl Gate {
         self: &Arc<Self>,
         permit: Permit<Arc<Route>>,
         call: &Call,
-        (row, relay): (&'static Endpoint, Relay),
+        relay: Relay,
         request: &wire::Request,
         now: Timestamp,
     ) -> Result<Reservation, Failure> {
@@ -177,7 +177,7 @@ impl Gate {
             // The ledger cannot be asked: nothing is admitted on a guess.
             Err(NotReserved::Fault(fault)) => return Err(fault.into()),
         };
-        let facts = Facts::new(attempt, call, key, row.path, request, now);
+        let facts = Facts::new(attempt, call, key, relay.path, request, now);
         Ok(Reservation::new(Arc::clone(self), facts, routes, hold))
     }
 }

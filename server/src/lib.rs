@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod call;
 pub mod ceiling;
 pub mod cli;
 pub mod config;
@@ -19,6 +20,7 @@ pub mod meter;
 pub mod models;
 pub mod prices;
 pub mod providers;
+pub mod relay;
 pub mod reservation;
 pub mod surface;
 pub mod upstream;

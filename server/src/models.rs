@@ -11,7 +11,7 @@ use http::{HeaderName, HeaderValue};
 use parking_lot::RwLock;
 
 use crate::providers::{OnHangup, ProviderSettings, Speaks};
-use crate::surface::{Api, Relay};
+use crate::relay::{Api, Relay};
 use crate::wire::{self, Dialect};
 
 /// A provider that can be called.

@@ -11,9 +11,9 @@ use domain::{
 
 use store::Held;
 
+use crate::call::Call;
 use crate::gate::Gate;
 use crate::models::Route;
-use crate::surface::call::Call;
 use crate::wire::{self, Observed};
 
 /// What a call's ledger row says, as far as it is known before a provider is called.

@@ -2,7 +2,6 @@
 //! serves it; nothing is answered that has no row. Rows translate and hand over: what may be done
 //! is decided in `gate` (calls to models) and `admin` (everything else).
 
-pub mod call;
 pub mod fields;
 pub mod inference;
 pub mod keys;
@@ -18,61 +17,10 @@ use futures_util::future::BoxFuture;
 use http::Method;
 
 use crate::admin::Desk;
-use crate::failure::{Envelope, Failure};
-use crate::surface::call::{Answer, Call};
+use crate::call::{Answer, Call};
+use crate::failure::Failure;
+use crate::relay::{Api, Guard, Metering, Relay};
 use crate::wire::Dialect;
-
-/// Who may call a route. Checked before anything of the route runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Guard {
-    /// Anybody: nothing of value is told.
-    Open,
-    /// A live regular key.
-    Caller,
-    /// Any live key, about itself.
-    Holder,
-    /// A live management key, or the master key.
-    Manager,
-    /// The master key.
-    Master,
-}
-
-/// How a route to a provider is metered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Metering {
-    /// The answer tells what was used.
-    Usage,
-    /// Providers ask nothing for it.
-    Free,
-    /// It may cost something that no answer tells: refused to a key with a money limit, and to one
-    /// with rules about models, which such a route does not show.
-    Unmetered,
-}
-
-/// Whose API a route belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Api {
-    OpenAi,
-    Anthropic,
-}
-
-/// A route to a provider.
-#[derive(Clone, Copy, Debug)]
-pub struct Relay {
-    pub api: Api,
-    pub dialect: Dialect,
-    pub metering: Metering,
-    /// Whether it is about things that the provider stores for its account, whichever key made them.
-    pub stored: bool,
-}
-
-impl Relay {
-    /// How the body is read: a request without one (a look at something stored, a cancellation) is
-    /// passed on without one.
-    pub fn dialect_of(self, body: &[u8]) -> Dialect {
-        if body.is_empty() && self.dialect == Dialect::Json { Dialect::Raw } else { self.dialect }
-    }
-}
 
 /// An administrative handler: runs at the admin desk, off the data plane.
 pub type Handler = for<'a> fn(&'a Desk, Actor, Call) -> BoxFuture<'a, Result<Answer, Failure>>;
@@ -120,7 +68,7 @@ const fn relay(
     dialect: Dialect,
     metering: Metering,
 ) -> Endpoint {
-    row(path, methods, Relay { api: Api::OpenAi, dialect, metering, stored: false })
+    row(path, methods, Relay { path, api: Api::OpenAi, dialect, metering, stored: false })
 }
 
 /// OpenAI's, about things it stores.
@@ -130,7 +78,7 @@ const fn stored(
     dialect: Dialect,
     metering: Metering,
 ) -> Endpoint {
-    row(path, methods, Relay { api: Api::OpenAi, dialect, metering, stored: true })
+    row(path, methods, Relay { path, api: Api::OpenAi, dialect, metering, stored: true })
 }
 
 /// Anthropic's.
@@ -140,7 +88,7 @@ const fn anthropic(
     dialect: Dialect,
     metering: Metering,
 ) -> Endpoint {
-    row(path, methods, Relay { api: Api::Anthropic, dialect, metering, stored: false })
+    row(path, methods, Relay { path, api: Api::Anthropic, dialect, metering, stored: false })
 }
 
 /// Anthropic's, about things it stores.
@@ -150,7 +98,7 @@ const fn anthropic_stored(
     dialect: Dialect,
     metering: Metering,
 ) -> Endpoint {
-    row(path, methods, Relay { api: Api::Anthropic, dialect, metering, stored: true })
+    row(path, methods, Relay { path, api: Api::Anthropic, dialect, metering, stored: true })
 }
 
 const fn ours(
@@ -267,6 +215,7 @@ pub static INFERENCE: &[Endpoint] = &[
         methods: GET_POST_DELETE,
         guard: Guard::Master,
         serve: Serve::Relay(Relay {
+            path: "/organization",
             api: Api::OpenAi,
             dialect: D::Json,
             metering: Free,
@@ -355,15 +304,6 @@ pub fn find(path: &str) -> Option<Matched> {
     })
 }
 
-/// The envelope errors of a path are written in.
-pub fn envelope(path: &str) -> Envelope {
-    let rest = path.strip_prefix("/api").unwrap_or(path);
-    match rest.strip_prefix("/v1/messages") {
-        Some(after) if after.is_empty() || after.starts_with('/') => Envelope::Anthropic,
-        _ => Envelope::OpenAi,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -398,18 +338,6 @@ mod tests {
             "*",
         ] {
             assert!(find(path).is_none(), "{path}");
-        }
-    }
-
-    #[test]
-    fn anthropic_errors_are_for_anthropic_paths() {
-        for (path, expected) in [
-            ("/v1/messages", Envelope::Anthropic),
-            ("/api/v1/messages/count_tokens", Envelope::Anthropic),
-            ("/v1/messagesx", Envelope::OpenAi),
-            ("/v1/chat/completions", Envelope::OpenAi),
-        ] {
-            assert_eq!(envelope(path), expected, "{path}");
         }
     }
 }

@@ -19,11 +19,11 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+use crate::call::Call;
 use crate::config::WireLimits;
 use crate::models::{Credential, Provider, Route};
 use crate::providers::Speaks;
-use crate::surface::Relay;
-use crate::surface::call::Call;
+use crate::relay::Relay;
 use crate::wire;
 
 /// The connections of one data-plane thread to all providers.

@@ -10,10 +10,10 @@ use domain::{Code, Price, Refusal};
 use http::StatusCode;
 use serde::Serialize;
 
+use crate::call::Answer;
 use crate::failure::rfc3339;
 use crate::gate::Gate;
 use crate::models::Route;
-use crate::surface::call::Answer;
 use crate::surface::reply::json;
 
 #[derive(Serialize)]

@@ -12,8 +12,8 @@ use serde::Serialize;
 use store::KeyQuery;
 
 use crate::admin::{Desk, look_of};
+use crate::call::{Answer, Call};
 use crate::failure::{Failure, rfc3339};
-use crate::surface::call::{Answer, Call};
 use crate::surface::fields::{Fields, Query, invalid};
 use crate::surface::mark;
 use crate::surface::reply::{Dollars, json};

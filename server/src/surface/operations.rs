@@ -8,8 +8,8 @@ use serde::Serialize;
 use store::Health;
 
 use crate::admin::Desk;
+use crate::call::{Answer, Call};
 use crate::failure::Failure;
-use crate::surface::call::{Answer, Call};
 use crate::surface::reply::json;
 
 #[derive(Serialize)]

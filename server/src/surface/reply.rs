@@ -5,7 +5,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::surface::call::{Answer, OutBody};
+use crate::call::{Answer, OutBody};
 
 /// An answer with `body` as JSON.
 pub fn json(status: StatusCode, body: &impl Serialize) -> Answer {

@@ -11,8 +11,8 @@ use serde::ser::SerializeMap as _;
 use store::{Group, RowQuery, Sum, UsageQuery, UsageSum};
 
 use crate::admin::Desk;
+use crate::call::{Answer, Call};
 use crate::failure::{Failure, rfc3339};
-use crate::surface::call::{Answer, Call};
 use crate::surface::fields::{Query, invalid};
 use crate::surface::reply::{Dollars, json};
 

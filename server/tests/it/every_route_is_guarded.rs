@@ -3,7 +3,8 @@
 
 use http::Method;
 use serde_json::json;
-use server::surface::{Endpoint, Guard, INFERENCE, OURS};
+use server::relay::Guard;
+use server::surface::{Endpoint, INFERENCE, OURS};
 
 use crate::world::{MASTER, TestKey, World};
 

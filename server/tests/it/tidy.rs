@@ -70,7 +70,11 @@ const WALLS: &[(&str, &[&str])] = &[
     ),
     ("server/src/surface/", &["crate::upstream", "crate::exchange", "domain::ledger"]),
     ("server/src/admin.rs", &["crate::upstream", "crate::exchange"]),
-    ("server/src/gate.rs", &["crate::admin"]),
+    ("server/src/gate.rs", &["crate::admin", "crate::surface"]),
+    ("server/src/exchange.rs", &["crate::admin", "crate::surface"]),
+    ("server/src/meter.rs", &["crate::admin", "crate::surface"]),
+    ("server/src/reservation.rs", &["crate::admin", "crate::surface"]),
+    ("server/src/upstream", &["crate::admin", "crate::surface", "store::"]),
     ("server/tests/it/", &["store::Store", "server::gate", "server::admin", "server::wire"]),
 ];
 
