@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ContentArrangement, LineStyle, Table, presets};
 use domain::Secret;
 
 use crate::app::{App, Start};
@@ -58,13 +58,11 @@ fn dispatch(matches: &ArgMatches, env: HashMap<String, String>) -> anyhow::Resul
     }
 }
 
-/// An empty table for people.
+/// An empty table for people: a line under its head, and no other.
 fn table(head: &[&str]) -> Table {
+    let style = presets::NOTHING.header_separator(LineStyle::none().fill('─').junction('─'));
     let mut table = Table::new();
-    table
-        .load_style(presets::UTF8_HORIZONTAL_ONLY)
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(head);
+    table.load_style(style).set_content_arrangement(ContentArrangement::Dynamic).set_header(head);
     table
 }
 

@@ -22,6 +22,27 @@ fn m2_the_default_address_is_localhost_8000() {
 }
 
 #[test]
+fn m3_an_openai_client_works_with_the_base_url_api_v1() {
+    let world = World::new();
+    let key = world.any_key();
+    let model = world.get("/api/v1/models/gpt-4o", &key.secret).is(200).json();
+    assert_eq!(model["id"], "gpt-4o");
+    let mut body = chat("gpt-4o", "");
+    for stream in [false, true] {
+        body["stream"] = json!(stream);
+        let one = world.post("/v1/chat/completions", &key.secret, &body).is(200);
+        let other = world.post("/api/v1/chat/completions", &key.secret, &body).is(200);
+        assert_eq!(one.header("content-type"), other.header("content-type"));
+        assert_eq!(other.text.contains("chat.completion.chunk"), stream);
+    }
+    let embed = json!({"model": "text-embedding-3-small", "input": "Hi"});
+    world.post("/api/v1/embeddings", &key.secret, &embed).is(200);
+    // The provider sees one and the same path.
+    let paths = world.provider.requests().into_iter().map(|request| request["path"].clone());
+    assert!(paths.take(4).all(|path| path == "/v1/chat/completions"));
+}
+
+#[test]
 fn m4_keys_are_independent() {
     let world = World::new();
     let (first, second) =
