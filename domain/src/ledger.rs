@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use smallvec::SmallVec;
 
+use crate::day::Day;
 use crate::id::{HoldId, LimitId};
 use crate::limit::Limit;
 use crate::money::Money;
@@ -140,13 +141,13 @@ fn fits(balance: Balance, allowed: Money, wanted: Money) -> bool {
 fn no_money(limit: &Limit, balance: Balance, wanted: Money) -> Refusal {
     let left = limit.amount.saturating_sub(balance.spent).saturating_sub(balance.held);
     let until = match balance.span.end {
-        Some(_) => "It resets when its window ends.",
-        None => "It does not reset.",
+        Some(end) => format!("It starts again on {} (UTC).", Day::of_moment(end)),
+        None => "It does not start again.".to_owned(),
     };
     let mut refusal = Refusal::new(
         Code::InsufficientQuota,
         format!(
-            "You exceeded your current quota: this key's limit of {} USD has {left} USD left, and this call may cost up to {wanted} USD. {until} Whoever administers the key can raise it.",
+            "You exceeded your current quota: this key's limit of {} USD has {left} USD left, and this call may cost up to {wanted} USD. {until} A smaller max_tokens makes a call cheaper to admit; whoever administers the key can raise the limit.",
             limit.amount
         ),
     );

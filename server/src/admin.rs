@@ -7,7 +7,7 @@ use std::sync::Arc;
 use domain::command::{Actor, KeyChange, NewKey, revoke};
 use domain::key::{Key, KeyKind, SecretRecord};
 use domain::secret::{self, Kind};
-use domain::{Code, Entropy, KeyId, Refusal, Secret, Timestamp};
+use domain::{Code, Entropy, KeyId, Pattern, Refusal, Rules, Secret, Timestamp};
 use store::{Act, KeyQuery, NotChanged};
 
 use crate::call::Call;
@@ -58,6 +58,7 @@ impl Desk {
             Some(secret) => own_choice(actor, secret)?,
             None => look.mint(&*self.entropy),
         };
+        self.check_names(&new.rules)?;
         let record = SecretRecord { digest: secret.digest(), mask: secret.mask(), created_at: now };
         let key = new.make(actor, self.gate.ids.key(now), self.gate.ids.limit(now), record, now)?;
         let act = act(actor, "key.create", key.id, now);
@@ -94,6 +95,11 @@ impl Desk {
         now: Timestamp,
     ) -> Result<Key, Failure> {
         self.key(actor, id).await?;
+        self.check_names(&Rules {
+            allowed_models: change.allowed_models.clone().unwrap_or_default(),
+            allowed_providers: change.allowed_providers.clone().unwrap_or_default(),
+            ..Rules::default()
+        })?;
         let limit = self.gate.ids.limit(now);
         let apply = move |key: &mut Key| change.apply(key, limit, now);
         self.change(id, apply, act(actor, "key.update", id, now)).await
@@ -110,6 +116,25 @@ impl Desk {
             Ok(())
         };
         self.change(id, apply, act(actor, "key.revoke", id, now)).await
+    }
+
+    /// A rule that names nothing is a rule with a mistake in it: it is told when it is written.
+    fn check_names(&self, rules: &Rules) -> Result<(), Refusal> {
+        let models =
+            [("allowed_models", &rules.allowed_models), ("denied_models", &rules.denied_models)];
+        for (list, patterns) in models {
+            let unknown = |name: &Pattern| !self.gate.models.knows_model(name.as_str());
+            refuse_first(list, "model", patterns, unknown)?;
+        }
+        let providers = [
+            ("allowed_providers", &rules.allowed_providers),
+            ("denied_providers", &rules.denied_providers),
+        ];
+        for (list, patterns) in providers {
+            let unknown = |name: &Pattern| !self.gate.models.knows_provider(name.as_str());
+            refuse_first(list, "provider", patterns, unknown)?;
+        }
+        Ok(())
     }
 
     async fn change(
@@ -136,6 +161,20 @@ impl Desk {
         }
         Ok(self.gate.store.keys(query).await?)
     }
+}
+
+fn refuse_first(
+    list: &str,
+    what: &str,
+    patterns: &[Pattern],
+    unknown: impl Fn(&Pattern) -> bool,
+) -> Result<(), Refusal> {
+    let Some(at) = patterns.iter().position(unknown) else { return Ok(()) };
+    let name: String = patterns[at].as_str().chars().take(64).collect();
+    let message = format!(
+        "'{name}' is no {what} that is known or configured here. A pattern with * is taken as it is."
+    );
+    Err(Refusal::new(Code::InvalidRule, message).about(format!("{list}[{at}]")))
 }
 
 /// A secret that somebody chose instead of having it made: the operator only, when keys move here

@@ -17,22 +17,22 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use store::{Options, Store};
+use store::{Options, Recovery, Store};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::admin::Desk;
 use crate::call::{Answer, Call};
-use crate::config::Config;
+use crate::config::{BadSetting, Config};
 use crate::failure::{self, Envelope, Failure};
 use crate::gate::{self, Gate};
 use crate::ids::Ids;
+use crate::keyless;
 use crate::models::Models;
 use crate::relay::Guard;
 use crate::surface::{self, Endpoint, Serve};
 use crate::upstream::Upstream;
-use crate::upstream::demo::{self, Demo};
-use crate::{keyless, prices};
+use crate::upstream::demo::Demo;
 
 /// A running Weir.
 pub struct App {
@@ -47,12 +47,12 @@ pub struct App {
 /// Why Weir could not start: one sentence for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum StartFault {
-    #[error("{0}.")]
+    #[error(transparent)]
     Store(#[from] store::Fault),
     #[error("Cannot listen on {address}: {why}.")]
     Listen { address: SocketAddr, why: String },
-    #[error("{0}.")]
-    Prices(#[from] prices::PriceFault),
+    #[error("{0}")]
+    Setting(#[from] BadSetting),
     #[error(
         "The stored digest of the master key is damaged; set PROXY_MASTER_KEY to start with another."
     )]
@@ -97,6 +97,7 @@ impl App {
             ..Options::default()
         };
         let store = Arc::new(Store::open(&config.data, options, now)?);
+        tell(store.recovery());
         let control = runtime(true).map_err(StartFault::Thread)?;
         let (master, made_master_key) =
             control.block_on(master(&store, config.master_key.take(), &*entropy))?;
@@ -107,7 +108,7 @@ impl App {
         } else {
             None
         };
-        let models = models(&mut config)?;
+        let models = Models::build(&mut config)?;
         let gate = Arc::new(Gate {
             clock: Arc::clone(&clock),
             store,
@@ -175,6 +176,23 @@ impl App {
     }
 }
 
+/// What opening the ledger found and mended.
+fn tell(recovery: Recovery) {
+    let Recovery { rows_replayed, bytes_cut, bytes_lost } = recovery;
+    if bytes_cut > 0 {
+        tracing::warn!(bytes_cut, "the ledger's last row was never written to its end: cut off");
+    }
+    if bytes_lost > 0 {
+        tracing::error!(
+            bytes_lost,
+            "rows of the ledger are gone, as after a power cut: their sums stay"
+        );
+    }
+    if rows_replayed > 0 {
+        tracing::info!(rows_replayed, "rows of the ledger were counted again");
+    }
+}
+
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
@@ -196,7 +214,10 @@ fn runtime(control: bool) -> std::io::Result<tokio::runtime::Runtime> {
 fn listen(address: SocketAddr) -> Result<std::net::TcpListener, StartFault> {
     let refused = |error: std::io::Error| {
         let why = match error.kind() {
-            std::io::ErrorKind::AddrInUse => "another program uses this port".to_owned(),
+            std::io::ErrorKind::AddrInUse => {
+                "another program (perhaps Weir itself) uses this port; --listen takes another"
+                    .to_owned()
+            }
             std::io::ErrorKind::PermissionDenied => "this user may not use this port".to_owned(),
             std::io::ErrorKind::AddrNotAvailable => {
                 "this machine does not have this address".to_owned()
@@ -240,20 +261,6 @@ async fn list_secret(store: &Store, entropy: &dyn Entropy) -> Result<Secret, Sta
     let text = HEXLOWER.encode(&bytes);
     store.set_meta(NAME, text.clone()).await?;
     Ok(Secret::new(text))
-}
-
-fn models(config: &mut Config) -> Result<Models, StartFault> {
-    let sections: Vec<String> =
-        config.providers.iter().map(|provider| provider.catalogue.clone()).collect();
-    let sections: Vec<&str> = sections.iter().map(String::as_str).collect();
-    let mut overrides = demo::models();
-    for price in &config.prices {
-        overrides.push(price.read()?);
-    }
-    let catalog = prices::embedded(&sections)?.with_overrides(overrides);
-    let providers = std::mem::take(&mut config.providers);
-    let aliases = std::mem::take(&mut config.aliases);
-    Ok(Models::new(providers, catalog, aliases, config.default_provider.as_deref()))
 }
 
 fn tls() -> Result<rustls::ClientConfig, StartFault> {

@@ -24,6 +24,9 @@ pub fn of(
     if relay.metering == Metering::Free {
         return Ok(Money::ZERO);
     }
+    if routes.iter().all(|route| is_free(route, now)) {
+        return Ok(Money::ZERO);
+    }
     if !matches!(
         relay.dialect,
         Dialect::Chat
@@ -68,7 +71,7 @@ pub fn of(
             (None, Some(most)) => most,
             (None, None) => {
                 return Err(unbounded(
-                    "it sets no maximum of output tokens, and the model's own is unknown",
+                    "it sets no maximum of output tokens (max_tokens), and the model's own is unknown",
                 ));
             }
         };
@@ -86,6 +89,10 @@ pub fn of(
 /// <https://docs.anthropic.com/en/docs/agents-and-tools/tool-use/overview#pricing>.
 fn unwritten(dialect: Dialect) -> u64 {
     if dialect == Dialect::Messages { 1_000 } else { 0 }
+}
+
+fn is_free(route: &Route, now: Timestamp) -> bool {
+    route.priced.as_ref().is_some_and(|model| model.prices.is_free(now))
 }
 
 fn unbounded(why: &str) -> Refusal {

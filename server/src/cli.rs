@@ -3,18 +3,20 @@
 //! either way the same routes as everybody else.
 
 mod administer;
+mod greeting;
+mod send;
 mod settings;
+mod show;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use comfy_table::{ContentArrangement, LineStyle, Table, presets};
-use domain::Secret;
 
 use crate::app::{App, Start};
 use crate::config::raw::Raw;
@@ -43,7 +45,7 @@ pub fn run(
     match dispatch(&matches, env.collect()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "weir: {error}");
+            let _ = writeln!(std::io::stderr(), "weir: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -68,14 +70,14 @@ fn table(head: &[&str]) -> Table {
 
 /// Everything that can be said.
 fn command() -> Command {
-    let serve = Command::new("serve").about("Start the gateway").args(setting_args());
+    let serve = Command::new("serve").about("Start the gateway").args(setting_args(|_| true));
     let config = Command::new("config")
         .about("Explain the settings")
         .subcommand_required(true)
         .subcommand(
             Command::new("check")
                 .about("Check every setting and tell where it is from")
-                .args(setting_args()),
+                .args(setting_args(|_| true)),
         )
         .subcommand(
             Command::new("example")
@@ -91,8 +93,9 @@ fn command() -> Command {
         .subcommands(administer::commands())
 }
 
-/// One flag for every setting, and one for the settings file.
-fn setting_args() -> Vec<Arg> {
+/// One flag for every setting, and one for the settings file. All work with every command; a
+/// command's help shows those that `matter` to it.
+fn setting_args(matter: impl Fn(&str) -> bool) -> Vec<Arg> {
     let file = Arg::new("config")
         .long("config")
         .value_name("FILE")
@@ -109,6 +112,7 @@ fn setting_args() -> Vec<Arg> {
             .value_name("VALUE")
             .help(help)
             .action(ArgAction::Set)
+            .hide(!matter(setting.name))
     });
     std::iter::once(file).chain(flags).collect()
 }
@@ -124,8 +128,8 @@ fn raw(matches: &ArgMatches, env: HashMap<String, String>) -> Result<Raw, BadSet
 fn serve(raw: &mut Raw) -> anyhow::Result<()> {
     let config = Config::resolve(raw)?;
     log_to_stderr(&config);
-    let providers: Vec<String> =
-        config.providers.iter().map(|provider| provider.name.clone()).collect();
+    let facts = greeting::Facts::of(&config);
+    warn_of_open_doors(&config);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // Before anything is said to be ready: a signal that comes early must not be lost.
     let stop = runtime.block_on(async { StopSignal::new() })?;
@@ -136,65 +140,36 @@ fn serve(raw: &mut Raw) -> anyhow::Result<()> {
         demo_pace: DEMO_PACE,
     })?;
     // Who started it may not be reading; that is no reason to stop.
-    if let Err(error) = greet(&mut app, &providers) {
+    if let Err(error) = greeting::print(&mut app, &facts) {
         tracing::warn!(%error, "nobody reads what a person needs next");
     }
+    tracing::info!(address = %app.address(), "ready");
     runtime.block_on(stop.wait());
     tracing::info!("stopping: calls in flight may end");
     app.stop();
     Ok(())
 }
 
-/// What a person needs next. The master key is shown here once, when it was just made.
-fn greet(app: &mut App, providers: &[String]) -> std::io::Result<()> {
-    let url = format!("http://{}", app.address());
-    let master = app.take_made_master_key();
-    let shown = master.as_ref().map_or("$PROXY_MASTER_KEY", Secret::expose);
-    let model = app
-        .gate()
-        .models
-        .listed()
-        .first()
-        .map_or_else(|| "MODEL".to_owned(), |(name, _)| name.clone());
-    let model = if providers.iter().any(|name| name == crate::providers::DEMO) {
-        "demo/story".to_owned()
-    } else {
-        model
-    };
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "\nWeir {} is listening on {url}", env!("CARGO_PKG_VERSION"))?;
-    writeln!(out, "Providers: {}", providers.join(", "))?;
-    if master.is_some() {
-        writeln!(out, "\nMaster key (shown this once, keep it): {shown}")?;
-    } else {
-        writeln!(
-            out,
-            "\nThe master key is the one that was made at the first start, or PROXY_MASTER_KEY."
-        )?;
+fn warn_of_open_doors(config: &Config) {
+    if config.allow_unauthenticated {
+        tracing::warn!("calls without a key are served, under the key named 'anonymous'");
     }
-    writeln!(out, "\nMake a key, and call a model with it:\n")?;
-    writeln!(out, "  KEY=$(curl -s {url}/api/v1/keys -H \"Authorization: Bearer {shown}\" \\")?;
-    writeln!(
-        out,
-        "    -H 'Content-Type: application/json' -d '{{\"name\":\"my first key\"}}' | sed 's/.*\"key\":\"\\([^\"]*\\)\".*/\\1/')"
-    )?;
-    writeln!(out, "  curl -N {url}/v1/chat/completions -H \"Authorization: Bearer $KEY\" \\")?;
-    writeln!(out, "    -H 'Content-Type: application/json' \\")?;
-    writeln!(
-        out,
-        "    -d '{{\"model\":\"{model}\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"Tell me a story\"}}]}}'"
-    )?;
-    writeln!(
-        out,
-        "\nWhat it cost:\n\n  curl -s {url}/api/v1/key -H \"Authorization: Bearer $KEY\"\n"
-    )?;
-    out.flush()
+    if !config.listen.ip().is_loopback() {
+        tracing::warn!(
+            address = %config.listen,
+            "listening beyond this machine, without TLS: put a proxy that speaks TLS in front"
+        );
+    }
 }
 
 fn log_to_stderr(config: &Config) {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_new(&config.log).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(colours)
+        .with_writer(std::io::stderr);
     // A second start in one process (a test) keeps the first one's log.
     let _ = if config.log_json {
         builder.json().try_init()

@@ -236,7 +236,7 @@ impl Config {
                 _ => return Err(bad(raw, "durability", "'process' or 'power'")),
             },
             threads: number(raw, "threads")?,
-            log: raw.text("log").to_owned(),
+            log: log_filter(raw)?,
             log_json: match raw.text("log-format") {
                 "text" => false,
                 "json" => true,
@@ -258,6 +258,17 @@ impl Config {
             prices: std::mem::take(&mut raw.prices),
         })
     }
+}
+
+/// A level, or a filter that names places; a mistyped level would silence the log.
+fn log_filter(raw: &Raw) -> Result<String, BadSetting> {
+    let text = raw.text("log");
+    let levels = ["off", "error", "warn", "info", "debug", "trace"];
+    let is_filter = text.contains('=') && tracing_subscriber::EnvFilter::try_new(text).is_ok();
+    if levels.contains(&text) || is_filter {
+        return Ok(text.to_owned());
+    }
+    Err(bad(raw, "log", "error, warn, info, debug, or a filter like 'server=debug'"))
 }
 
 /// A master key that anybody could guess is refused at the start, not when it is abused.

@@ -111,6 +111,9 @@ impl Exchange {
         }
         let mut last: Option<Response<Body>> = None;
         for credential in &credentials {
+            if last.take().is_some() {
+                self.reservation.refused();
+            }
             self.reservation.sending(&credential.name);
             let sent = self.upstream.send(provider, credential, &outgoing).await;
             let answer = match sent {

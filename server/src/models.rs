@@ -6,12 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use domain::catalog::{Catalog, Mode, Model};
-use domain::{Code, Pattern, Prices, Rates, Refusal};
+use domain::{Code, Override, Pattern, Prices, Rates, Refusal};
 use http::{HeaderName, HeaderValue};
 use parking_lot::RwLock;
 
-use crate::providers::{OnHangup, ProviderSettings, Speaks};
+use crate::config::{BadSetting, Config};
+use crate::prices::{self, PriceFault};
+use crate::providers::{self, OnHangup, ProviderSettings, Speaks};
 use crate::relay::{Api, Relay};
+use crate::upstream::demo;
 use crate::wire::{self, Dialect};
 
 /// A provider that can be called.
@@ -163,7 +166,40 @@ impl Provider {
 }
 
 impl Models {
-    pub fn new(
+    /// From the settings: takes providers and aliases out of them.
+    ///
+    /// # Errors
+    /// A price or an alias that makes no sense.
+    pub fn build(config: &mut Config) -> Result<Self, BadSetting> {
+        let bad_price = |fault: PriceFault| BadSetting(format!("In the settings, {fault}."));
+        let sections: Vec<_> = config.providers.iter().map(|p| p.catalogue.as_str()).collect();
+        let mut overrides = demo::models();
+        for price in &config.prices {
+            let Some(provider) = config.providers.iter().find(|p| p.name == price.provider) else {
+                return Err(BadSetting(format!(
+                    "A price names the provider '{}', and none is configured with that name.",
+                    price.provider
+                )));
+            };
+            let own = price.read().map_err(bad_price)?;
+            overrides.push(Override { provider: provider.catalogue.clone(), ..own });
+        }
+        let catalog = prices::embedded(&sections).map_err(bad_price)?.with_overrides(overrides);
+        let default = config.default_provider.clone();
+        let aliases = std::mem::take(&mut config.aliases);
+        let providers = std::mem::take(&mut config.providers);
+        let models = Self::new(providers, catalog, aliases, default.as_deref());
+        for (alias, target) in &models.aliases {
+            if models.aliases.contains_key(target) || models.resolve(alias).is_empty() {
+                return Err(BadSetting(format!(
+                    "The alias '{alias}' stands for '{target}', and no configured provider has that."
+                )));
+            }
+        }
+        Ok(models)
+    }
+
+    fn new(
         providers: Vec<ProviderSettings>,
         catalog: Catalog,
         aliases: Vec<(String, String)>,
@@ -187,6 +223,35 @@ impl Models {
     /// What an operator's alias stands for.
     pub fn alias(&self, name: &str) -> Option<&str> {
         self.aliases.get(name).map(String::as_str)
+    }
+
+    /// Whether a rule may name this model: it is an alias, a pattern, in the catalogue of some
+    /// provider, or at a configured one whose models nobody has listed.
+    pub fn knows_model(&self, name: &str) -> bool {
+        let unlisted = |route: &Arc<Route>| {
+            name.starts_with(&format!("{}/", route.provider.name))
+                || self.catalog.of(&route.provider.catalogue).next().is_none()
+        };
+        if name.contains('*')
+            || self.alias(name).is_some()
+            || self.resolve(name).iter().any(unlisted)
+        {
+            return true;
+        }
+        let bare = name.split_once('/').map_or(name, |(_, model)| model);
+        let all: Vec<_> = prices::embedded_providers().collect();
+        prices::embedded(&all).is_ok_and(|catalog| {
+            catalog.by_name(name).next().is_some() || catalog.by_name(bare).next().is_some()
+        })
+    }
+
+    /// Whether a rule may name this provider: it is configured, everybody knows it, or it is a
+    /// pattern.
+    pub fn knows_provider(&self, name: &str) -> bool {
+        name.contains('*')
+            || self.providers.iter().any(|provider| *provider.name == *name)
+            || providers::is_known(name)
+            || prices::embedded_providers().any(|known| known == name)
     }
 
     /// The configured providers.

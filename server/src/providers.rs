@@ -45,6 +45,8 @@ pub struct ProviderSettings {
     pub free: bool,
     pub on_hangup: OnHangup,
     pub stream_options: bool,
+    /// A model to try first, where one is known.
+    pub example: Option<String>,
     /// Where it was configured, for `weir config check`.
     pub source: String,
 }
@@ -52,6 +54,8 @@ pub struct ProviderSettings {
 /// What everybody knows about a provider.
 struct Known {
     name: &'static str,
+    /// A model to try first; empty where it depends on what is installed.
+    example: &'static str,
     speaks: Speaks,
     /// Variables with its secret, and with another base URL.
     key_env: &'static str,
@@ -69,6 +73,7 @@ use OnHangup::{Cancel, Drain};
 const KNOWN: &[Known] = &[
     Known {
         name: "openai",
+        example: "gpt-4o-mini",
         speaks: Speaks::OpenAi,
         key_env: "OPENAI_API_KEY",
         url_env: "OPENAI_BASE_URL",
@@ -96,6 +101,7 @@ const KNOWN: &[Known] = &[
     },
     Known {
         name: "anthropic",
+        example: "claude-haiku-4-5",
         speaks: Speaks::Anthropic,
         key_env: "ANTHROPIC_API_KEY",
         url_env: "ANTHROPIC_BASE_URL",
@@ -106,6 +112,7 @@ const KNOWN: &[Known] = &[
     },
     Known {
         name: "gemini",
+        example: "gemini-2.5-flash",
         speaks: Speaks::OpenAi,
         key_env: "GEMINI_API_KEY",
         url_env: "GEMINI_BASE_URL",
@@ -116,6 +123,7 @@ const KNOWN: &[Known] = &[
     },
     Known {
         name: "deepseek",
+        example: "deepseek-chat",
         speaks: Speaks::OpenAi,
         key_env: "DEEPSEEK_API_KEY",
         url_env: "DEEPSEEK_BASE_URL",
@@ -126,6 +134,7 @@ const KNOWN: &[Known] = &[
     },
     Known {
         name: "mistral",
+        example: "mistral-small-latest",
         speaks: Speaks::OpenAi,
         key_env: "MISTRAL_API_KEY",
         url_env: "MISTRAL_BASE_URL",
@@ -145,6 +154,7 @@ const KNOWN: &[Known] = &[
     },
     Known {
         name: "groq",
+        example: "llama-3.3-70b-versatile",
         speaks: Speaks::OpenAi,
         key_env: "GROQ_API_KEY",
         url_env: "GROQ_BASE_URL",
@@ -155,6 +165,7 @@ const KNOWN: &[Known] = &[
     },
     Known {
         name: "xai",
+        example: "grok-4",
         speaks: Speaks::OpenAi,
         key_env: "XAI_API_KEY",
         url_env: "XAI_BASE_URL",
@@ -165,6 +176,7 @@ const KNOWN: &[Known] = &[
     },
     Known {
         name: "openrouter",
+        example: "openai/gpt-4o-mini",
         speaks: Speaks::OpenAi,
         key_env: "OPENROUTER_API_KEY",
         url_env: "OPENROUTER_BASE_URL",
@@ -175,6 +187,7 @@ const KNOWN: &[Known] = &[
     },
     Known {
         name: "together",
+        example: "meta-llama/Llama-3.3-70B-Instruct-Turbo",
         speaks: Speaks::OpenAi,
         key_env: "TOGETHER_API_KEY",
         url_env: "TOGETHER_BASE_URL",
@@ -185,6 +198,7 @@ const KNOWN: &[Known] = &[
     },
     Known {
         name: "fireworks",
+        example: "accounts/fireworks/models/llama-v3p3-70b-instruct",
         speaks: Speaks::OpenAi,
         key_env: "FIREWORKS_API_KEY",
         url_env: "FIREWORKS_BASE_URL",
@@ -195,6 +209,7 @@ const KNOWN: &[Known] = &[
     },
     Known {
         name: "ollama",
+        example: "",
         speaks: Speaks::OpenAi,
         key_env: "",
         url_env: "OLLAMA_HOST",
@@ -207,6 +222,11 @@ const KNOWN: &[Known] = &[
 
 /// The name of the built-in provider.
 pub const DEMO: &str = "demo";
+
+/// Whether everybody knows a provider of this name.
+pub fn is_known(name: &str) -> bool {
+    name == DEMO || KNOWN.iter().any(|known| known.name == name)
+}
 
 /// All providers that are configured, the environment's first, in the order of the table, then the
 /// file's own. `demo` asks for the built-in one; `None` means: only where there is no other.
@@ -237,6 +257,7 @@ pub fn configured(raw: &Raw, demo: Option<bool>) -> Result<Vec<ProviderSettings>
             free: false,
             on_hangup: OnHangup::Cancel,
             stream_options: true,
+            example: Some("demo/story".to_owned()),
             source: "built in".to_owned(),
         });
     }
@@ -270,7 +291,15 @@ fn from_known(
                 known.name, known.key_env
             )));
         }
-        (None, None, None) => return Ok(None),
+        (None, None, None) => {
+            return match raw.env(known.url_env) {
+                Some(_) if !is_ollama => Err(BadSetting(format!(
+                    "{} moves the provider '{}' elsewhere, but {} is not set.",
+                    known.url_env, known.name, known.key_env
+                ))),
+                _ => Ok(None),
+            };
+        }
     };
     let table = table.cloned().unwrap_or_default();
     // What the environment says goes before what the file says, as for every setting.
@@ -291,6 +320,7 @@ fn from_known(
         free: table.free.unwrap_or(false),
         on_hangup: on_hangup(known.name, table.on_hangup.as_deref(), known.on_hangup)?,
         stream_options: table.stream_options.unwrap_or(true),
+        example: Some(known.example).filter(|example| !example.is_empty()).map(str::to_owned),
         source,
     }))
 }
@@ -324,6 +354,7 @@ fn from_table(
         free: table.free.unwrap_or(false),
         on_hangup: on_hangup(name, table.on_hangup.as_deref(), OnHangup::Drain)?,
         stream_options: table.stream_options.unwrap_or(true),
+        example: None,
         source: file_source(raw),
     })
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use domain::key::Key;
 use domain::{
-    Class, Ending, Evidence, HoldId, KeyId, Money, RequestId, Row, Timestamp, Usage, pricing,
+    Class, Ending, Evidence, HoldId, KeyId, Money, Price, RequestId, Row, Timestamp, Usage, pricing,
 };
 
 use store::Held;
@@ -73,6 +73,22 @@ struct Sent {
     first_byte_micros: Option<u64>,
 }
 
+/// How an attempt came out, as its row says it.
+struct Outcome {
+    usage: Usage,
+    evidence: Evidence,
+    cost: Option<Money>,
+    rates: Vec<(Class, Price)>,
+    ending: Ending,
+}
+
+impl Outcome {
+    fn nothing(ending: Ending) -> Self {
+        let (usage, evidence) = (Usage::NONE, Evidence::Reported);
+        Self { usage, evidence, cost: Some(Money::ZERO), rates: Vec::new(), ending }
+    }
+}
+
 /// What a call was closed with.
 #[derive(Clone, Copy, Debug)]
 pub struct Closed {
@@ -124,6 +140,17 @@ impl Reservation {
         }
     }
 
+    /// The provider refused the credential, and another is tried: that attempt has its own row, and
+    /// what is held stays held.
+    pub fn refused(&mut self) {
+        let Some(sent) = self.sent.take() else { return };
+        let attempt = self.gate.ids.hold(self.facts.began_at);
+        let row = self.row(attempt, sent, Outcome::nothing(Ending::ProviderError));
+        if let Err(fault) = self.gate.store.record(row) {
+            tracing::error!(request = %self.facts.request, %fault, "a ledger row could not be written");
+        }
+    }
+
     /// What was thought sent never left: nothing is owed for it.
     pub fn unsent(&mut self) {
         self.sent = None;
@@ -163,9 +190,20 @@ impl Reservation {
         if most > Money::ZERO && cost > Some(most) {
             tracing::warn!(request = %self.facts.request, %most, "a provider reported more than the most the call could use");
         }
+        let attempt = self.facts.attempt;
+        let row = self.row(attempt, sent, Outcome { usage, evidence, cost, rates, ending });
+        if let Err(fault) = self.gate.store.settle(hold, row) {
+            tracing::error!(request = %self.facts.request, %fault, "a ledger row could not be written");
+        }
+        Closed { cost }
+    }
+
+    fn row(&self, attempt: HoldId, sent: Sent, outcome: Outcome) -> Row {
         let now = self.gate.clock.monotonic_micros();
-        let row = Row {
-            attempt: self.facts.attempt,
+        let route = &self.routes[0];
+        let Outcome { usage, evidence, cost, rates, ending } = outcome;
+        Row {
+            attempt,
             request: self.facts.request,
             key: self.facts.key,
             route: Arc::from(self.facts.route),
@@ -189,11 +227,7 @@ impl Reservation {
             ours_micros: sent.at_micros.saturating_sub(self.facts.began_micros),
             first_byte_micros: sent.first_byte_micros,
             total_micros: now.saturating_sub(self.facts.began_micros),
-        };
-        if let Err(fault) = self.gate.store.settle(hold, row) {
-            tracing::error!(request = %self.facts.request, %fault, "a ledger row could not be written");
         }
-        Closed { cost }
     }
 
     /// What was used, by the best evidence there is.
@@ -222,7 +256,7 @@ fn price(
     usage: &Usage,
     tier: Option<&str>,
     at: Timestamp,
-) -> (Option<Money>, Vec<(Class, domain::Price)>) {
+) -> (Option<Money>, Vec<(Class, Price)>) {
     if *usage == Usage::NONE {
         return (Some(Money::ZERO), Vec::new());
     }

@@ -9,6 +9,7 @@ use clap::ArgMatches;
 
 use super::table;
 use crate::config::{Config, SETTINGS};
+use crate::models::Models;
 
 pub(super) fn run(matches: &ArgMatches, env: HashMap<String, String>) -> anyhow::Result<()> {
     let text = match matches.subcommand() {
@@ -22,7 +23,7 @@ pub(super) fn run(matches: &ArgMatches, env: HashMap<String, String>) -> anyhow:
 fn check(matches: &ArgMatches, env: HashMap<String, String>) -> anyhow::Result<String> {
     let mut raw = super::raw(matches, env)?;
     let master = raw.master_key.as_ref().map(|(_, source)| source.to_string());
-    let config = Config::resolve(&mut raw)?;
+    let mut config = Config::resolve(&mut raw)?;
     let mut settings = table(&["setting", "value", "from"]);
     let file =
         raw.file.as_ref().map_or_else(|| "none".to_owned(), |path| path.display().to_string());
@@ -46,7 +47,14 @@ fn check(matches: &ArgMatches, env: HashMap<String, String>) -> anyhow::Result<S
             &provider.source,
         ]);
     }
-    Ok(format!("{settings}\n\n{providers}\n\nEverything can be used.\n"))
+    let mut aliases = table(&["alias", "stands for"]);
+    for (alias, target) in &config.aliases {
+        aliases.add_row([alias, target]);
+    }
+    let aliases = if config.aliases.is_empty() { String::new() } else { format!("{aliases}\n\n") };
+    // What a start would refuse is refused here.
+    Models::build(&mut config)?;
+    Ok(format!("{settings}\n\n{providers}\n\n{aliases}Everything can be used.\n"))
 }
 
 /// The text of `config.example.toml`.

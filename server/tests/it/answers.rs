@@ -65,6 +65,11 @@ fn another_credential_is_tried_when_one_is_refused() {
         world.provider.requests().iter().map(|request| request["secret_seen"].clone()).collect();
     assert_eq!(seen.len(), 3);
     assert!(seen[0] != seen[1] && seen[1] != seen[2], "{seen:?}");
+    // Every attempt has its row, and none of them cost anything.
+    let rows = world.rows();
+    let names: Vec<_> = rows.iter().map(|row| row["credential"].as_str().unwrap()).collect();
+    assert_eq!(names, ["openai#3", "openai#2", "openai#1"]);
+    assert!(rows.iter().all(|row| row["cost"] == 0 && row["status"] == 401), "{rows:?}");
 }
 
 #[test]

@@ -116,6 +116,28 @@ fn a6_allowed_providers_and_a7_allowed_models_are_stored_and_shown() {
 }
 
 #[test]
+fn names_that_mean_nothing_are_refused_when_a_rule_is_written() {
+    let world = World::new();
+    let key = world.any_key();
+    for (list, name) in [
+        ("allowed_models", "gpt-4oo"),
+        ("denied_models", "nobody/nothing"),
+        ("allowed_providers", "opnai"),
+        ("denied_providers", "x"),
+    ] {
+        let body = json!({"name": "k", list: ["*", name]});
+        let refused = world.post("/api/v1/keys", MASTER, &body).refused(400, "invalid_rule");
+        assert_eq!(refused.json()["error"]["param"], format!("{list}[1]"));
+    }
+    let path = format!("/api/v1/keys/{}", key.id);
+    let change = json!({"allowed_models": ["gpt-4oo"]});
+    world.patch(&path, MASTER, &change).refused(400, "invalid_rule");
+    for good in ["gpt-4o", "claude-sonnet-4-20250514", "openai/anything", "deepseek-*", "o3"] {
+        world.patch(&path, MASTER, &json!({"allowed_models": [good]})).is(200);
+    }
+}
+
+#[test]
 fn a8_a_limit_is_dollars_and_nothing_else() {
     let world = World::new();
     for good in [json!(150), json!(0.5), json!("12.34"), json!("0.000000001"), json!(0)] {

@@ -60,11 +60,7 @@ impl Drop for Running {
 fn the_first_start_shows_a_master_key_once() {
     let directory = tempfile::tempdir().unwrap();
     let mut first = Running::start(&[], &directory);
-    assert!(
-        first.greeting.contains("Master key (shown this once, keep it): weir_master_"),
-        "{}",
-        first.greeting
-    );
+    assert!(first.greeting.contains("export PROXY_MASTER_KEY=weir_master_"), "{}", first.greeting);
     assert!(first.greeting.contains("demo/story"));
     first.signal("-TERM");
     assert!(first.child.wait().unwrap().success());
@@ -160,6 +156,11 @@ fn keys_are_administered_from_the_command_line_beside_a_running_weir_and_without
         assert!(administer(&["key", "revoke", &id], listen).contains("opens nothing any more"));
         assert!(administer(&["usage", "--by", "key,day"], listen).contains("total"));
     };
+    let missing = weir(&["key", "list", "--data", "daat"], &env, &directory);
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("there is no data directory daat"));
+    let mut running = Running::start(&env, &directory);
+    running.signal("-TERM");
+    running.child.wait().unwrap();
     run(None, "offline");
     let running = Running::start(&env, &directory);
     let address = running.url().trim_start_matches("http://").to_owned();
