@@ -70,8 +70,10 @@ pub struct Rules {
 pub struct Target<'a> {
     /// The provider's configured name.
     pub provider: &'a str,
-    /// The model's name at that provider.
+    /// The model's name at that provider; empty where a call names none.
     pub model: &'a str,
+    /// What else the catalogue calls it. Who denies a model denies it under every name.
+    pub also: &'a [String],
 }
 
 impl Rules {
@@ -90,7 +92,7 @@ impl Rules {
         target: Target<'_>,
         expand: impl Fn(&str) -> Option<&'a str>,
     ) -> Result<(), Refusal> {
-        let Target { provider, model } = target;
+        let Target { provider, model, also } = target;
         let names_provider = |pattern: &&Pattern| pattern.fits(provider);
         if let Some(pattern) = self.denied_providers.iter().find(names_provider) {
             return Err(refused(
@@ -105,7 +107,7 @@ impl Rules {
         {
             return Err(refused(Code::ProviderNotAllowed, provider, "allowed_providers", None));
         }
-        if self.any_model() {
+        if self.any_model() || model.is_empty() {
             return Ok(());
         }
         let full = format!("{provider}/{model}");
@@ -115,7 +117,9 @@ impl Rules {
         let names_model = |pattern: &&Pattern| {
             fits(pattern.as_str()) || expand(pattern.as_str()).is_some_and(fits)
         };
-        if let Some(pattern) = self.denied_models.iter().find(names_model) {
+        let denies =
+            |pattern: &&Pattern| names_model(pattern) || also.iter().any(|name| pattern.fits(name));
+        if let Some(pattern) = self.denied_models.iter().find(denies) {
             return Err(refused(Code::ModelNotAllowed, model, "denied_models", Some(pattern)));
         }
         if !self.allowed_models.is_empty() && !self.allowed_models.iter().any(|p| names_model(&p)) {
@@ -227,7 +231,8 @@ mod tests {
 
     #[test]
     fn deny_wins_and_an_alias_stands_for_its_target() {
-        let target = Target { provider: "openai", model: "gpt-4o" };
+        let also = ["gpt-4o-2024-11-20".to_owned()];
+        let target = Target { provider: "openai", model: "gpt-4o", also: &also };
         let expand = |name: &str| (name == "fast").then_some("openai/gpt-4o");
         for (allowed, denied, code) in [
             (&[][..], &[][..], None),
@@ -237,6 +242,8 @@ mod tests {
             (&["gpt-4"], &[], Some(Code::ModelNotAllowed)),
             (&["gpt-4o"], &["openai/*"], Some(Code::ModelNotAllowed)),
             (&["gpt-4o"], &["fast"], Some(Code::ModelNotAllowed)),
+            (&[], &["gpt-4o-2024-11-20"], Some(Code::ModelNotAllowed)),
+            (&["gpt-4o-2024-11-20"], &[], Some(Code::ModelNotAllowed)),
         ] {
             let verdict = rules(allowed, denied).judge(target, expand);
             assert_eq!(verdict.err().map(|no| no.code), code, "{allowed:?} {denied:?}");
@@ -260,7 +267,7 @@ mod tests {
 
         #[test]
         fn the_order_of_rules_never_matters(mut names in prop::collection::vec("[ab*]{1,3}", 0..5), model in "[ab]{1,3}") {
-            let target = Target { provider: "p", model: &model };
+            let target = Target { provider: "p", model: &model, also: &[] };
             let code = |names: &[String]| {
                 let names: Vec<_> = names.iter().map(String::as_str).collect();
                 let (allowed, denied) = names.split_at(names.len() / 2);

@@ -366,9 +366,12 @@ fn find(request: &Request<Incoming>) -> Result<(&'static Endpoint, Option<String
         let message = "There is no such URL here. The documentation lists every one.";
         Failure::from(Refusal::new(Code::UnknownUrl, message))
     };
+    if *request.method() == Method::CONNECT {
+        return Err(Failure::Method("GET, POST, PATCH, DELETE".to_owned()));
+    }
     let matched = surface::find(request.uri().path()).ok_or_else(unknown)?;
     let row = matched.row(request.method()).map_err(Failure::Method)?;
-    if request.headers().contains_key(header::UPGRADE) || *request.method() == Method::CONNECT {
+    if request.headers().contains_key(header::UPGRADE) {
         let message = "This URL does not switch to another protocol.";
         return Err(Refusal::new(Code::InvalidUpgrade, message).into());
     }

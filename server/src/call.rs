@@ -53,6 +53,12 @@ impl Call {
         &self.head.method
     }
 
+    /// Whether the client asks for features that are not generally available.
+    pub fn has_betas(&self) -> bool {
+        self.head.headers.contains_key("anthropic-beta")
+            || self.head.headers.contains_key("openai-beta")
+    }
+
     /// The secret the client sent, wherever clients send it; `None` where it sent none.
     ///
     /// # Errors
@@ -66,16 +72,18 @@ impl Call {
     /// # Errors
     /// It is too large, stalls, breaks off, or is encoded in a way nobody here can undo.
     pub async fn body(&mut self, bytes_max: usize, stall: Duration) -> Result<Bytes, Failure> {
-        let encoding = self.head.headers.get(header::CONTENT_ENCODING).cloned();
+        let mut encodings = self.head.headers.get_all(header::CONTENT_ENCODING).iter();
+        let encoding = encodings.next().map(|value| value.as_bytes().to_ascii_lowercase());
+        let packed_twice = encodings.next().is_some();
         let declared = self.body.size_hint().lower();
         if usize::try_from(declared).map_or(true, |declared| declared > bytes_max) {
             return Err(too_large(bytes_max).into());
         }
         let body = collect(&mut self.body, bytes_max, stall).await?;
-        match encoding.as_ref().map(HeaderValue::as_bytes) {
-            None | Some(b"" | b"identity") => Ok(body),
-            Some(b"gzip" | b"x-gzip") => gunzip(&body, bytes_max),
-            Some(_) => Err(Refusal::new(
+        match encoding.as_deref() {
+            None | Some(b"" | b"identity") if !packed_twice => Ok(body),
+            Some(b"gzip" | b"x-gzip") if !packed_twice => gunzip(&body, bytes_max),
+            _ => Err(Refusal::new(
                 Code::UnsupportedEncoding,
                 "The body's Content-Encoding is not supported: send it plain or as gzip.",
             )

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use domain::refusal::{Code, Refusal};
-use domain::{Bounds, Class, Money, Timestamp, pricing};
+use domain::{Bounds, Class, Model, Money, Timestamp, pricing};
 
 use crate::models::Route;
 use crate::relay::{Metering, Relay};
@@ -12,12 +12,16 @@ use crate::wire::{self, Dialect};
 
 /// The most the call may cost over every route it may take.
 ///
+/// A request with beta features may have a longer context and longer answers than the catalogue
+/// knows: only its bytes and its own maximum bound it.
+///
 /// # Errors
 /// Nothing bounds it, or a route's model has no price.
 pub fn of(
     routes: &[Arc<Route>],
     request: &wire::Request,
     relay: Relay,
+    has_betas: bool,
     now: Timestamp,
 ) -> Result<Money, Refusal> {
     let ask = &request.ask;
@@ -50,10 +54,16 @@ pub fn of(
             .about("model"));
         };
         let window = model.context_tokens;
+        if searches(&model.name) {
+            return Err(unbounded("this model searches by itself, at a price of its own"));
+        }
+        if (ask.media || ask.input_elsewhere) && is_priced_by_time(model, now) {
+            return Err(unbounded("its audio is priced by time, which nobody knows in advance"));
+        }
         let written = ask.body_bytes.saturating_add(unwritten(relay.dialect));
         let input = match (ask.input_elsewhere || ask.media, window) {
             // Each of several inputs has a window of its own; bytes bound them all together.
-            (false, Some(window)) if relay.dialect != Dialect::Embeddings => {
+            (false, Some(window)) if relay.dialect != Dialect::Embeddings && !has_betas => {
                 written.min(window.saturating_mul(ask.answers))
             }
             (false, _) => written,
@@ -66,17 +76,21 @@ pub fn of(
         };
         let output = match (ask.output_cap, model.max_output_tokens.or(window)) {
             _ if relay.dialect == Dialect::Embeddings => 0,
-            (Some(cap), Some(most)) => cap.min(most),
-            (Some(cap), None) => cap,
-            (None, Some(most)) => most,
-            (None, None) => {
+            (Some(cap), Some(most)) if !has_betas => cap.min(most),
+            (Some(cap), _) => cap,
+            (None, Some(most)) if !has_betas => most,
+            (None, _) => {
                 return Err(unbounded(
                     "it sets no maximum of output tokens (max_tokens), and the model's own is unknown",
                 ));
             }
         };
         let output = output.saturating_mul(ask.answers);
-        let bounds = Bounds::new(input, output).at_most(Class::ToolCalls, 0).in_tier("default");
+        // In any service tier, for the provider's account may have another than the plain one, unless
+        // the plain one is asked for.
+        let bounds = Bounds::new(input, output).at_most(Class::ToolCalls, 0);
+        let pinned = route.provider.pins_tier(relay.dialect);
+        let bounds = if pinned { bounds.in_tier("default") } else { bounds };
         let most = pricing::ceiling(&model.prices, now, &bounds)
             .ok_or_else(|| unbounded("what it may cost cannot be computed in advance"))?;
         dearest = dearest.max(most);
@@ -89,6 +103,15 @@ pub fn of(
 /// <https://docs.anthropic.com/en/docs/agents-and-tools/tool-use/overview#pricing>.
 fn unwritten(dialect: Dialect) -> u64 {
     if dialect == Dialect::Messages { 1_000 } else { 0 }
+}
+
+/// Models whose every call may search the web, billed by the search.
+fn searches(name: &str) -> bool {
+    ["search", "sonar", "deep-research"].iter().any(|word| name.contains(word))
+}
+
+fn is_priced_by_time(model: &Model, now: Timestamp) -> bool {
+    model.prices.offers(now).any(|offer| offer.rates.audio_millis.is_some())
 }
 
 fn is_free(route: &Route, now: Timestamp) -> bool {

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use domain::Ending;
@@ -38,7 +39,8 @@ pub async fn run(
 ) -> Result<Answer, Failure> {
     let exchange = Exchange { upstream: Arc::clone(upstream), relay, reservation };
     let tasks = gate.tasks.clone();
-    Outlive { work: Some(Box::pin(exchange.run(call, request))), tasks }.await
+    let longest = gate.wire.first_byte_timeout;
+    Outlive { work: Some(Box::pin(exchange.run(call, request))), tasks, longest }.await
 }
 
 struct Exchange {
@@ -103,7 +105,8 @@ impl Exchange {
     ) -> Result<Response<Body>, Failure> {
         let route = Arc::clone(self.reservation.route());
         let provider = &route.provider;
-        let outgoing = Outgoing::new(call, self.relay, &route, request);
+        let outgoing =
+            Outgoing::new(call, self.relay, &route, request, self.reservation.holds_money());
         let monotonic = self.reservation.gate().clock.monotonic_micros();
         let credentials = provider.credentials(monotonic);
         if credentials.is_empty() {
@@ -129,9 +132,9 @@ impl Exchange {
             };
             self.reservation.answered(answer.status().as_u16());
             match answer.status().as_u16() {
-                401 | 402 => sideline(credential, answer.status(), monotonic),
+                401 => sideline(credential, answer.status(), monotonic),
                 // What the provider denies to one request it may give to the next.
-                403 | 429 => {}
+                402 | 403 | 429 => {}
                 _ => return Ok(answer),
             }
             last = Some(answer);
@@ -175,6 +178,8 @@ impl Exchange {
         };
         match status.as_u16() {
             401..=403 => Err(credentials_rejected(&name)),
+            // Gemini and xAI say so with a 400.
+            400 if names_a_wrong_credential(&text) => Err(credentials_rejected(&name)),
             429 => failure(
                 Code::UpstreamRateLimited,
                 format!(
@@ -270,11 +275,16 @@ fn not_as_promised(why: &str) -> Failure {
     })
 }
 
+fn names_a_wrong_credential(text: &[u8]) -> bool {
+    let says = ["API_KEY_INVALID", "API key not valid", "Incorrect API key"];
+    says.iter().any(|phrase| memchr::memmem::find(text, phrase.as_bytes()).is_some())
+}
+
 fn credentials_rejected(provider: &str) -> Failure {
     Failure::Broke(Fault {
         code: Code::UpstreamCredentialRejected,
         public: format!(
-            "The provider '{provider}' refused this gateway's credential. Your key is fine; whoever operates this gateway has to look at the credential."
+            "The provider '{provider}' denied this call to the gateway's credential. Your key is fine; whoever operates this gateway has to look at the credential, or at what its account may use."
         ),
         private: "no credential of the provider is accepted".into(),
         retry_after: None,
@@ -290,6 +300,8 @@ fn excerpt(text: &Bytes) -> String {
 struct Outlive<F: Future + Send + 'static> {
     work: Option<Pin<Box<F>>>,
     tasks: TaskTracker,
+    /// How long it may still take once nobody waits.
+    longest: Duration,
 }
 
 impl<F: Future + Send + 'static> Future for Outlive<F> {
@@ -310,6 +322,7 @@ impl<F: Future + Send + 'static> Drop for Outlive<F> {
         // Outside of a runtime the process is ending, and dropping the work closes its reservation.
         if let (Some(work), Ok(runtime)) = (self.work.take(), tokio::runtime::Handle::try_current())
         {
+            let work = tokio::time::timeout(self.longest, work);
             self.tasks.spawn_on(async move { drop(work.await) }, &runtime);
         }
     }

@@ -78,6 +78,7 @@ pub async fn serve(
     let routes = gate.models.routes(relay, &request.ask.model)?; // 400 404 503
     let permit = rule::admit(caller, routes, Route::target, |name| gate.models.alias(name))?; // 403 404
     refuse_unmeterable(&permit, relay.metering)?; // 403
+    refuse_detours(&permit, &request)?; // 403
 
     // Can they pay? What the call may cost at most is held on every limit at once, or on none.
     let reservation = gate.reserve(permit, &call, relay, &request, now).await?; // 402 403 503
@@ -166,7 +167,7 @@ impl Gate {
         let (caller, routes) = permit.into_parts();
         let key = caller.key();
         let amount = if key.has_money_limit() {
-            ceiling::of(&routes, request, relay, now)?
+            ceiling::of(&routes, request, relay, call.has_betas(), now)?
         } else {
             Money::ZERO
         };
@@ -204,6 +205,19 @@ fn refuse_unmeterable(permit: &Permit<Arc<Route>>, metering: Metering) -> Result
     ))
 }
 
+/// Some providers send a call on to other models that its body names: rules cannot see through that.
+fn refuse_detours(permit: &Permit<Arc<Route>>, request: &wire::Request) -> Result<(), Refusal> {
+    const DETOURS: [&str; 5] = ["models", "fallbacks", "preset", "route", "extra_body"];
+    match request.ask.unbounded {
+        Some(path) if DETOURS.contains(&path) && !permit.caller().key().rules.any_model() => {
+            let message =
+                "This key has rules about models, and this member may lead the call to others.";
+            Err(Refusal::new(Code::ModelNotAllowed, message).about(path))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn no_secret() -> Refusal {
     Refusal::new(
         Code::MissingApiKey,
@@ -237,6 +251,6 @@ fn master_calls_no_model(guard: Guard) -> Refusal {
 impl Route {
     /// Where the route leads, as rules judge it.
     pub fn target(route: &Arc<Self>) -> Target<'_> {
-        Target { provider: &route.provider.name, model: &route.model }
+        Target { provider: &route.provider.name, model: &route.model, also: &route.also }
     }
 }

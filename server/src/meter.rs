@@ -151,7 +151,7 @@ impl Meter {
             Some(reader) => {
                 let ending = if reader.observed().failed {
                     Ending::ProviderError
-                } else if reader.observed().ended || reader.observed().usage.is_some() {
+                } else if reader.observed().ended || reader.observed().usage_is_final {
                     Ending::Complete
                 } else {
                     Ending::ProviderBroke

@@ -58,6 +58,8 @@ pub struct Route {
     pub provider: Arc<Provider>,
     /// The model's name at the provider; empty on routes that name none.
     pub model: Arc<str>,
+    /// What else the catalogue calls it.
+    pub also: Vec<String>,
     /// What the catalogue or the operator says about it; `None` where nobody knows its price.
     pub priced: Option<Arc<Model>>,
 }
@@ -117,20 +119,33 @@ impl Provider {
         }
     }
 
-    /// The credentials that may be used at `monotonic` microseconds, the one whose turn it is first.
+    /// The credentials to try at `monotonic` microseconds, the one whose turn it is first.
     pub fn credentials(&self, monotonic: u64) -> smallvec::SmallVec<[Arc<Credential>; 2]> {
         let count = self.credentials.len();
         let first = if count == 1 { 0 } else { self.turn.fetch_add(1, Ordering::Relaxed) % count };
         let in_turn = self.credentials[first..].iter().chain(&self.credentials[..first]);
-        in_turn
-            .filter(|credential| credential.rests_until.load(Ordering::Relaxed) <= monotonic)
-            .cloned()
-            .collect()
+        let awake = |credential: &&Arc<Credential>| {
+            credential.rests_until.load(Ordering::Relaxed) <= monotonic
+        };
+        let rested: smallvec::SmallVec<[_; 2]> = in_turn.clone().filter(awake).cloned().collect();
+        // A provider whose credentials all rest is not given up: one of them may be right again.
+        if rested.is_empty() { in_turn.cloned().collect() } else { rested }
     }
 
     /// Whether usage has to be asked for on the client's behalf, and the extra chunk taken out.
     pub fn injects_usage(&self, request: &wire::Request) -> bool {
         self.stream_options && request.ask.stream && !request.usage_asked
+    }
+
+    /// The member this provider reads the maximum of a chat's output from, where it is not OpenAI's
+    /// own newer one: compatible providers know `max_tokens`, and some know no other.
+    pub fn cap_name(&self, dialect: Dialect) -> Option<&'static str> {
+        (dialect == Dialect::Chat && self.catalogue != "openai").then_some("max_tokens")
+    }
+
+    /// Whether a call can be kept to the plain service tier by asking for it.
+    pub fn pins_tier(&self, dialect: Dialect) -> bool {
+        self.catalogue == "openai" && matches!(dialect, Dialect::Chat | Dialect::Responses)
     }
 
     fn serves(&self, relay: Relay) -> bool {
@@ -287,19 +302,22 @@ impl Models {
     fn nameless(&self, relay: Relay) -> Result<Vec<Arc<Route>>, Refusal> {
         let default = self.default_provider.iter();
         let named = self.providers.iter().filter(|provider| &*provider.name == "openai");
-        let mut candidates =
-            default.chain(named).chain(&self.providers).filter(|provider| provider.serves(relay));
-        let Some(provider) = candidates.next() else {
+        let candidates = default.chain(named).chain(&self.providers);
+        let mut routes: Vec<Arc<Route>> = Vec::new();
+        for provider in candidates.filter(|provider| provider.serves(relay)) {
+            if !routes.iter().any(|route| Arc::ptr_eq(&route.provider, provider)) {
+                let provider = Arc::clone(provider);
+                let (model, also, priced) = (Arc::from(""), Vec::new(), None);
+                routes.push(Arc::new(Route { provider, model, also, priced }));
+            }
+        }
+        if routes.is_empty() {
             return Err(Refusal::new(
                 Code::NoProvider,
                 "No provider is configured here that has this route.",
             ));
-        };
-        Ok(vec![Arc::new(Route {
-            provider: Arc::clone(provider),
-            model: Arc::from(""),
-            priced: None,
-        })])
+        }
+        Ok(routes)
     }
 
     fn resolve(&self, name: &str) -> Arc<[Arc<Route>]> {
@@ -341,7 +359,17 @@ impl Models {
 
     fn route(&self, provider: &Arc<Provider>, model: &str) -> Arc<Route> {
         let priced = provider.known(&self.catalog, model);
-        Arc::new(Route { provider: Arc::clone(provider), model: Arc::from(model), priced })
+        let known = self.catalog.model(&provider.catalogue, model);
+        let also = known.map(|known| {
+            let names = known.also.iter().chain([&known.name]);
+            names.filter(|name| *name != model).cloned().collect()
+        });
+        Arc::new(Route {
+            provider: Arc::clone(provider),
+            model: Arc::from(model),
+            also: also.unwrap_or_default(),
+            priced,
+        })
     }
 
     /// The routes that a name leads to, in any dialect.

@@ -27,6 +27,7 @@ pub struct Facts {
     stream: bool,
     body_bytes: u64,
     characters: u64,
+    media: bool,
     began_at: Timestamp,
     began_micros: u64,
 }
@@ -49,6 +50,7 @@ impl Facts {
             stream: request.ask.stream,
             body_bytes: request.ask.body_bytes,
             characters: request.characters,
+            media: request.ask.media,
             began_at: now,
             began_micros: call.began_micros,
         }
@@ -180,10 +182,14 @@ impl Reservation {
         let route = &self.routes[0];
         let (mut cost, rates) =
             price(route, &usage, observed.service_tier.as_deref(), self.facts.began_at);
+        // Pictures and sound that nobody counted have a cost that nobody knows.
+        if self.facts.media && evidence != Evidence::Reported {
+            cost = None;
+        }
         // Without the provider's word, or without a price for what it reported, a call under a money
         // limit is charged what was held for it.
         let most = hold.amount();
-        if most > Money::ZERO && (evidence == Evidence::Estimated || cost.is_none()) {
+        if most > Money::ZERO && (evidence != Evidence::Reported || cost.is_none()) {
             cost = Some(most);
             evidence = Evidence::Estimated;
         }
@@ -232,22 +238,44 @@ impl Reservation {
 
     /// What was used, by the best evidence there is.
     fn used(&self, observed: &Observed, ending: Ending, owed: bool) -> (Usage, Evidence) {
-        if let Some(usage) = observed.usage {
+        let whole = observed.ended || observed.usage_is_final;
+        // Nothing is made of nothing: a report without a prompt is none.
+        let told = observed.usage.filter(|usage| !owed || is_believable(usage));
+        if let Some(usage) = told.filter(|_| whole || !owed) {
             return (usage, Evidence::Reported);
         }
         if !owed {
             return (Usage::NONE, Evidence::Reported);
         }
-        if self.facts.characters > 0 {
-            return (Usage::NONE.with(Class::Characters, self.facts.characters), Evidence::Counted);
+        let counted = self.count(observed);
+        if let Some(told) = told {
+            // A stream that broke off had told less than it used.
+            let most = |usage: Usage, class| usage.with(class, told[class].max(counted[class]));
+            return (most(told, Class::Output), Evidence::Estimated);
         }
-        // English has about four bytes to a token; both counts are rounded up.
-        let counted = Usage::NONE
-            .with(Class::Input, self.facts.body_bytes.div_ceil(4))
-            .with(Class::Output, observed.output_bytes.div_ceil(4));
-        let whole = ending == Ending::Complete && observed.ended;
-        (counted, if whole { Evidence::Counted } else { Evidence::Estimated })
+        let evidence = if ending == Ending::Complete && whole {
+            Evidence::Counted
+        } else {
+            Evidence::Estimated
+        };
+        (counted, evidence)
     }
+
+    /// English has about four bytes to a token; both counts are rounded up. Pictures and sound have
+    /// no such measure, and are not counted as text.
+    fn count(&self, observed: &Observed) -> Usage {
+        if self.facts.characters > 0 {
+            return Usage::NONE.with(Class::Characters, self.facts.characters);
+        }
+        let input = if self.facts.media { 0 } else { self.facts.body_bytes.div_ceil(4) };
+        Usage::NONE.with(Class::Input, input).with(Class::Output, observed.output_bytes.div_ceil(4))
+    }
+}
+
+/// Whether a report can be true: something was used, and tokens came of a prompt.
+fn is_believable(usage: &Usage) -> bool {
+    let other = usage.used().any(|(class, _)| !class.is_tokens());
+    other || usage.input_tokens() > 0
 }
 
 /// The cost of `usage` on `route`, and the rates it was computed with.

@@ -62,7 +62,16 @@ pub struct Outgoing {
 
 impl Outgoing {
     /// The client's request with what must be changed: the model's name, and usage asked for.
-    pub fn new(call: &Call, relay: Relay, route: &Arc<Route>, request: &wire::Request) -> Self {
+    ///
+    /// `held` tells that money is held for the maximum the client set: then it is sent under the name
+    /// that the provider knows, or it would bound nothing.
+    pub fn new(
+        call: &Call,
+        relay: Relay,
+        route: &Arc<Route>,
+        request: &wire::Request,
+        held: bool,
+    ) -> Self {
         let uri = &call.head.uri;
         let path = uri.path().strip_prefix("/api").unwrap_or(uri.path());
         let path = match route.provider.speaks {
@@ -81,7 +90,9 @@ impl Outgoing {
         let body = request.upstream_body(&wire::Rewrite {
             model: (*route.model != *request.ask.model).then_some(&*route.model),
             inject_usage: route.provider.injects_usage(request),
-            ..wire::Rewrite::default()
+            output_cap: request.ask.output_cap.filter(|_| held),
+            pin_tier: held && route.provider.pins_tier(relay.dialect),
+            cap_name: route.provider.cap_name(relay.dialect),
         });
         Self {
             method: call.method().clone(),

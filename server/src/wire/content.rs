@@ -235,7 +235,9 @@ fn string(ask: &mut Ask, name: &[u8], text: &[u8]) {
     let start = text.get(..5).unwrap_or_default();
     match name {
         _ if start.eq_ignore_ascii_case(b"data:") => ask.media = true,
-        b"data" | b"file_data" | b"b64_json" | b"result" => ask.media = true,
+        b"data" | b"file_data" | b"b64_json" | b"result" | b"audio" | b"input_audio" | b"video" => {
+            ask.media = true;
+        }
         b"file_id" | b"container_id" | b"image" => ask.input_elsewhere = true,
         name if name.ends_with(b"url") || name.ends_with(b"uri") => ask.input_elsewhere = true,
         // A name that is written in a way to hide what it is.

@@ -30,6 +30,13 @@ pub(super) fn unbounded(
         "web_search_options" => Some("web_search_options"),
         "search_parameters" => Some("search_parameters"),
         "plugins" => Some("plugins"),
+        // Members that only some providers know: stored context, edits of the context, other models.
+        "extra_body" => Some("extra_body"),
+        "context_management" => Some("context_management"),
+        "models" => Some("models"),
+        "fallbacks" => Some("fallbacks"),
+        "preset" => Some("preset"),
+        "route" => Some("route"),
         "prediction" => Some("prediction"),
         "mcp_servers" => value.items().next().map(|_| "mcp_servers"),
         "background" => (value.as_bool() != Some(false)).then_some("background"),
@@ -63,8 +70,15 @@ fn tools(dialect: Dialect, tools: Value<'_>) -> Result<Option<&'static str>, Ref
                 return Err(invalid(format!("tools[{index}]"), "A tool must be an object."));
             }
         };
-        let kind = tool.by_ref().find(|member| member.name == "type").map(|member| member.value);
-        if !run_by_client(dialect, kind) {
+        let (mut kind, mut named) = (None, false);
+        for member in tool.by_ref() {
+            match member.name.as_ref() {
+                "type" => kind = Some(member.value),
+                "name" | "function" => named = true,
+                _ => {}
+            }
+        }
+        if !run_by_client(dialect, kind, named) {
             return Ok(Some("tools"));
         }
         items.close(tool);
@@ -72,8 +86,9 @@ fn tools(dialect: Dialect, tools: Value<'_>) -> Result<Option<&'static str>, Ref
     Ok(None)
 }
 
-fn run_by_client(dialect: Dialect, kind: Option<Value<'_>>) -> bool {
-    let Some(kind) = kind.filter(|kind| !kind.is_null()) else { return true };
+/// A tool without a type is the client's own where it has a name, as in Anthropic's API.
+fn run_by_client(dialect: Dialect, kind: Option<Value<'_>>, named: bool) -> bool {
+    let Some(kind) = kind.filter(|kind| !kind.is_null()) else { return named };
     let Some(kind) = kind.as_str() else { return false };
     if CLIENT_TOOLS.contains(&kind.as_ref()) {
         return true;

@@ -115,6 +115,9 @@ impl Reading {
                 self.input(name, value)?;
             }
             _ => {
+                if name == "service_tier" {
+                    self.marks.tier = Some(value.span());
+                }
                 let found = hosted::unbounded(dialect, name, value)?;
                 self.ask.unbounded = self.ask.unbounded.or(found);
             }

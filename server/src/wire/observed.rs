@@ -12,10 +12,14 @@ use super::usage::{self, MessagesUsage};
 
 /// What was seen of an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, in any mix")]
 pub struct Observed {
     /// What the provider says was used, in classes that do not overlap. Of several reports the
     /// last counts; `None` where there was none, or where the last cannot be true.
     pub usage: Option<Usage>,
+    /// Whether the usage is the last word. Some providers tell it as they go: what a stream that broke
+    /// off had told is then less than what it used.
+    pub usage_is_final: bool,
     /// The model that served it, in the provider's words.
     pub served_model: Option<String>,
     /// The tier it was served at.
@@ -184,8 +188,13 @@ impl EventReader {
         let usage = event.get("usage").filter(|usage| !usage.is_null()).or_else(groq);
         let Some(usage) = usage.filter(|usage| usage.kind() == Kind::Object) else { return false };
         observed.usage = usage::read(self.dialect, usage);
-        let choices = event.get("choices");
-        choices.is_some_and(|all| all.kind() == Kind::Array && all.items().next().is_none())
+        let choices = event.get("choices").filter(|choices| choices.kind() == Kind::Array);
+        let alone = choices.is_some_and(|choices| choices.items().next().is_none());
+        let finished =
+            |choice: Value<'_>| choice.get("finish_reason").is_some_and(|reason| !reason.is_null());
+        let last = choices.is_some_and(|choices| choices.items().any(finished));
+        observed.usage_is_final = alone || last;
+        alone
     }
 
     fn response(&mut self, kind: &[u8], event: &Document<'_>) {
@@ -203,6 +212,7 @@ impl EventReader {
         observed.tier(response.get("service_tier"));
         if let Some(usage) = response.get("usage").filter(|usage| usage.kind() == Kind::Object) {
             observed.usage = usage::read(self.dialect, usage);
+            observed.usage_is_final = observed.ended;
             if let Some(usage) = &mut observed.usage {
                 usage[Class::ToolCalls] += hosted_calls(response.get("output"));
             }
@@ -221,6 +231,7 @@ impl EventReader {
             self.observed.speed(usage.get("speed"));
             self.messages.add(usage);
             self.observed.usage = self.messages.usage();
+            self.observed.usage_is_final = kind == b"message_delta";
         }
     }
 }

@@ -22,6 +22,9 @@ pub struct Rewrite<'a> {
     /// The most output tokens that are paid for: larger caps are lowered to it, and where the
     /// client set none, it is set.
     pub output_cap: Option<u64>,
+    /// Whether to ask for the plain service tier where the client asked for none: the provider would
+    /// choose the account's own, which may be dearer.
+    pub pin_tier: bool,
     /// The member that this provider reads the cap from, where it is not the dialect's own:
     /// several know only `max_tokens`. It is added where the client's cap has another name.
     pub cap_name: Option<&'static str>,
@@ -34,6 +37,8 @@ pub(super) struct Marks {
     pub(super) model: Option<Range<usize>>,
     /// Every cap, whether the dialect knows it or not, in the body's order.
     pub(super) caps: SmallVec<[Cap; 2]>,
+    /// The service tier's value.
+    pub(super) tier: Option<Range<usize>>,
     /// What is there of the wish for usage.
     pub(super) usage: UsageMark,
     /// The bracket that closes a JSON body.
@@ -77,6 +82,16 @@ impl Request {
         }
         if let Some(cap) = rewrite.output_cap {
             self.put_cap(&mut edits, cap, rewrite.cap_name);
+        }
+        if rewrite.pin_tier && matches!(self.dialect, Dialect::Chat | Dialect::Responses) {
+            match &self.marks.tier {
+                None => edits.add(self.marks.end, r#","service_tier":"default""#.to_owned()),
+                Some(null) if self.body[null.clone()] == *b"null" => {
+                    edits.put(null.clone(), r#""default""#.to_owned());
+                }
+                // What is not plain was refused before.
+                Some(_) => {}
+            }
         }
         edits.apply(&self.body)
     }

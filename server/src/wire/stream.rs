@@ -13,7 +13,7 @@ use super::read::Dialect;
 use super::sse::{self, Boundaries};
 
 /// The longest event that is looked at. A longer one passes unseen.
-const EVENT_BYTES_MAX: usize = 1 << 20;
+const EVENT_BYTES_MAX: usize = 16 << 20;
 
 /// How many events are read for the model's name before it is given up.
 const MODEL_EVENTS_MAX: u8 = 4;

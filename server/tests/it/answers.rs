@@ -34,22 +34,30 @@ fn a_providers_failures_are_told_as_the_providers() {
 
 #[test]
 fn a_providers_401_is_never_the_callers() {
-    for status in [401, 402] {
+    for status in [401, 402, 403] {
         let world = World::new();
         let key = world.any_key();
         world
             .chat(&key.secret, &format!(r#"{{"status":{status}}}"#))
             .refused(502, "upstream_credential_rejected");
-        // The credential rests; the key is fine.
-        world.chat(&key.secret, "").refused(502, "upstream_credential_rejected");
-        assert_eq!(world.provider.requests().len(), 1);
-        world.clock.advance_seconds(61);
+        // What is denied to one call is no reason to refuse the next.
         world.chat(&key.secret, "").is(200);
     }
-    // What is denied to one request is no reason to refuse the next.
     let world = World::new();
     let key = world.any_key();
-    world.chat(&key.secret, r#"{"status":403}"#).refused(502, "upstream_credential_rejected");
+    let gemini = r#"{"status":400,"error_body":{"error":{"message":"API key not valid. Please pass a valid API key."}}}"#;
+    world.chat(&key.secret, gemini).refused(502, "upstream_credential_rejected");
+}
+
+#[test]
+fn a_credential_that_was_refused_rests_while_another_works() {
+    let env = vec![("OPENAI_API_KEY", "sk-one,sk-two".to_owned())];
+    let world = World::with(Unusual { env, ..Unusual::default() });
+    let key = world.any_key();
+    world.chat(&key.secret, r#"{"status":401}"#).refused(502, "upstream_credential_rejected");
+    // Both rest, and both are tried all the same: a provider is not given up.
+    world.chat(&key.secret, "").is(200);
+    world.clock.advance_seconds(61);
     world.chat(&key.secret, "").is(200);
 }
 

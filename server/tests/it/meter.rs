@@ -464,3 +464,78 @@ fn a_provider_that_uses_more_than_it_was_allowed_is_booked_truthfully() {
     assert_eq!(world.rows()[0]["cost"], dollars(gpt_4o_picos(10, 0, 2000)));
     world.post("/v1/chat/completions", &key.secret, &body).refused(402, "insufficient_quota");
 }
+
+#[test]
+fn a_stream_that_broke_off_is_never_billed_by_what_it_had_told_so_far() {
+    let drain = "[providers.anthropic]\napi_key = \"sk-x\"\non_hangup = \"cancel\"\n";
+    let world = World::with(Unusual { settings_file: drain, ..Unusual::default() });
+    let script =
+        r#"<<{"prompt_tokens":100,"output_tokens":400,"chunks":40,"cut_after_bytes":4000}>>"#;
+    let body = json!({"model": "claude-sonnet-4-20250514", "max_tokens": 500, "stream": true, "messages": [{"role": "user", "content": script}]});
+    let any = world.any_key();
+    world.post("/v1/messages", &any.secret, &body).is(200);
+    let row = world.rows()[0].clone();
+    assert_eq!(
+        (&row["evidence"], &row["input_tokens"]),
+        (&json!("estimated"), &json!(100)),
+        "{row}"
+    );
+    assert!(row["output_tokens"].as_u64().unwrap() > 20, "{row}");
+    // Under a money limit it is charged what was held for it.
+    let limited = world.key(&json!({"limit": 5}));
+    world.post("/v1/messages", &limited.secret, &body).is(200);
+    let row = world.rows()[0].clone();
+    assert!(row["cost"].as_f64().unwrap() >= 500.0 * 0.000_015, "{row}");
+}
+
+#[test]
+fn a_report_that_cannot_be_true_is_charged_at_the_hold_under_a_money_limit() {
+    let world = World::new();
+    let key = world.key(&json!({"limit": 5}));
+    for lie in [
+        r#""negative""#,
+        r#""none""#,
+        r#"{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}"#,
+    ] {
+        let mut body = chat("gpt-4o", &format!(r#"{{"usage":{lie},"output_tokens":1000}}"#));
+        body["max_tokens"] = json!(1000);
+        world.post("/v1/chat/completions", &key.secret, &body).is(200);
+        let row = world.rows()[0].clone();
+        assert_eq!(row["evidence"], "estimated", "{lie} {row}");
+        assert!(row["cost"].as_f64().unwrap() >= 0.01, "{lie} {row}");
+    }
+}
+
+#[test]
+fn a_call_under_a_limit_is_kept_to_the_plain_tier_and_to_its_own_maximum() {
+    let local = "[providers.local]\nbase_url = \"{fake}/v1\"\napi_key = \"sk-x\"\n[[prices]]\nprovider = \"local\"\nmodel = \"m\"\ninput = \"1\"\noutput = \"2\"\n";
+    let world = World::with(Unusual { settings_file: local, ..Unusual::default() });
+    let key = world.key(&json!({"limit": 5}));
+    let mut body = chat("gpt-4o", "");
+    body["max_completion_tokens"] = json!(7);
+    world.post("/v1/chat/completions", &key.secret, &body).is(200);
+    body["model"] = json!("local/m");
+    world.post("/v1/chat/completions", &key.secret, &body).is(200);
+    let sent: Vec<Value> = world
+        .provider
+        .requests()
+        .iter()
+        .map(|request| serde_json::from_str(request["body"].as_str().unwrap()).unwrap())
+        .collect();
+    assert_eq!(
+        (&sent[0]["service_tier"], &sent[0]["max_tokens"]),
+        (&json!("default"), &Value::Null)
+    );
+    assert_eq!((&sent[1]["service_tier"], &sent[1]["max_tokens"]), (&Value::Null, &json!(7)));
+    for member in ["models", "fallbacks", "extra_body", "preset", "speed", "inference_geo"] {
+        let mut body = chat("gpt-4o", "");
+        body[member] = json!(["o1"]);
+        world
+            .post("/v1/chat/completions", &key.secret, &body)
+            .refused(403, "unbounded_feature_for_hard_limit");
+    }
+    let narrow = world.key(&json!({"allowed_models": ["gpt-4o"]}));
+    let mut body = chat("gpt-4o", "");
+    body["models"] = json!(["o1"]);
+    world.post("/v1/chat/completions", &narrow.secret, &body).refused(403, "model_not_allowed");
+}

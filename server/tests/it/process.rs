@@ -78,11 +78,7 @@ fn what_cannot_be_used_is_said_in_one_sentence_and_the_exit_code_is_not_zero() {
     std::fs::write(directory.path().join("unknown.toml"), "lisen = \"x\"").unwrap();
     std::fs::write(directory.path().join("secretless.toml"), "[providers.openai]\n").unwrap();
     for (arguments, env, says) in [
-        (
-            &["serve", "--data", "other", "--listen", &address][..],
-            &[][..],
-            "another program uses this port",
-        ),
+        (&["serve", "--data", "other", "--listen", &address][..], &[][..], "uses this port"),
         (&["serve", "--listen", "127.0.0.1:0"], &[], "in use by another process"),
         (&["serve", "--data", "file", "--listen", "127.0.0.1:0"], &[], "not a directory"),
         (&["serve", "--data", "no/such/place", "--listen", "127.0.0.1:0"], &[], "does not exist"),

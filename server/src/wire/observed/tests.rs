@@ -214,10 +214,10 @@ fn an_event_without_an_end_counts_when_the_stream_ends() {
 #[test]
 fn an_event_beyond_all_measure_passes_unseen() {
     let long =
-        format!("data: {{\"choices\":[],\"usage\":{{}},\"x\":\"{}\"}}\n\n", "x".repeat(2 << 20));
+        format!("data: {{\"choices\":[],\"usage\":{{}},\"x\":\"{}\"}}\n\n", "x".repeat(17 << 20));
     let after = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1}}\n\n";
     let stream = format!("{long}{after}");
-    for size in [stream.len(), 64 << 10, 1_000_003] {
+    for size in [stream.len(), 1 << 20, 1_000_003] {
         let frames: Vec<_> = stream.as_bytes().chunks(size).collect();
         let (observed, forwarded) = pass(Chat, true, &frames);
         assert!(forwarded == long.as_bytes(), "{size}");

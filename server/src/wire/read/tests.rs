@@ -126,7 +126,7 @@ fn bad_members_are_refused_with_their_path() {
         ("messages", &[r#"[{"role":"user"},{"role":"user","content":5}]"#], "messages[1].content"),
         ("messages", &[r#"[{"role":"user","content":["a"]}]"#, &text], "messages[0].content"),
         ("tools", &["{}", "5"], "tools"),
-        ("tools", &["[{},5]"], "tools[1]"),
+        ("tools", &["[{\"name\":\"f\"},5]"], "tools[1]"),
         ("stream_options", &["[]", "true"], "stream_options"),
         ("stream_options", &[r#"{"include_usage":"yes"}"#], "stream_options.include_usage"),
     ];

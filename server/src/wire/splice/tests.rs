@@ -18,17 +18,28 @@ fn chat(more: &str) -> String {
     format!(r#"{{"model":"m","messages":[{{"role":"user","content":"hi"}}]{more}}}"#)
 }
 
-const MODEL: Rewrite<'_> =
-    Rewrite { model: Some("a\"b"), inject_usage: false, output_cap: None, cap_name: None };
+const MODEL: Rewrite<'_> = Rewrite {
+    model: Some("a\"b"),
+    inject_usage: false,
+    output_cap: None,
+    cap_name: None,
+    pin_tier: false,
+};
 const USAGE: Rewrite<'_> =
-    Rewrite { model: None, inject_usage: true, output_cap: None, cap_name: None };
-const CAP: Rewrite<'_> =
-    Rewrite { model: None, inject_usage: false, output_cap: Some(40), cap_name: None };
+    Rewrite { model: None, inject_usage: true, output_cap: None, cap_name: None, pin_tier: false };
+const CAP: Rewrite<'_> = Rewrite {
+    model: None,
+    inject_usage: false,
+    output_cap: Some(40),
+    cap_name: None,
+    pin_tier: false,
+};
 const NAMED: Rewrite<'_> = Rewrite {
     model: None,
     inject_usage: false,
     output_cap: Some(40),
     cap_name: Some("max_tokens"),
+    pin_tier: false,
 };
 
 /// The members behind the input, what is to be changed, and the members afterwards.
@@ -132,5 +143,31 @@ proptest! {
             let asks = document.get("stream_options").and_then(|options| options.get("include_usage"));
             prop_assert_eq!(asks.and_then(|asks| asks.as_bool()), Some(true));
         }
+    }
+}
+
+#[test]
+fn the_plain_tier_is_asked_for_where_nobody_asked_for_one() {
+    const PINNED: Rewrite<'_> = Rewrite {
+        model: None,
+        inject_usage: false,
+        output_cap: None,
+        cap_name: None,
+        pin_tier: true,
+    };
+    for (given, sent) in [
+        (r#"{"model":"m","input":"x"}"#, r#"{"model":"m","input":"x","service_tier":"default"}"#),
+        (
+            r#"{"service_tier":null,"model":"m","input":"x"}"#,
+            r#"{"service_tier":"default","model":"m","input":"x"}"#,
+        ),
+        (
+            r#"{"model":"m","input":"x","service_tier":"default"}"#,
+            r#"{"model":"m","input":"x","service_tier":"default"}"#,
+        ),
+    ] {
+        let body = bytes::Bytes::from_static(given.as_bytes());
+        let request = read(Dialect::Responses, Some("application/json"), body).unwrap();
+        assert_eq!(request.upstream_body(&PINNED), sent);
     }
 }
