@@ -15,7 +15,8 @@ run: check-tools ## Build and start Weir on 127.0.0.1:8000 with its data in ./da
 build: check-tools ## Build the program as it is shipped: target/dist/weir
 	$(CARGO) build --profile dist -p server
 
-test: check-tools ## Run every test: units, properties, HTTP, official clients
+test: ## Run every test: units, properties, HTTP, official clients
+	@tests/tools test
 	@tests/run
 
 check: check-tools ## What CI runs beside the tests: format, lints, docs, licences
@@ -25,7 +26,7 @@ check: check-tools ## What CI runs beside the tests: format, lints, docs, licenc
 	@if command -v cargo-deny >/dev/null; then cargo deny check licenses bans sources; \
 	else echo "cargo-deny is missing (cargo install cargo-deny --locked): licences were not checked"; exit 1; fi
 
-bench: check-tools ## Measure against a do-nothing proxy, about three minutes
+bench: check-tools ## Measure against a do-nothing proxy, about four minutes
 	$(CARGO) build --release -p server -p testbed
 	./target/release/bench --weir ./$(BIN) $(ARGS)
 
