@@ -26,7 +26,7 @@ check: check-tools ## What CI runs beside the tests: format, lints, docs, licenc
 	@if command -v cargo-deny >/dev/null; then cargo deny check licenses bans sources; \
 	else echo "cargo-deny is missing (cargo install cargo-deny --locked): licences were not checked"; exit 1; fi
 
-bench: check-tools ## Measure against a do-nothing proxy, about four minutes
+bench: check-tools ## Measure against a do-nothing proxy, about three minutes
 	$(CARGO) build --release -p server -p testbed
 	./target/release/bench --weir ./$(BIN) $(ARGS)
 
