@@ -1,7 +1,6 @@
-//! Everything alive, built once and ended once: store, gate, desk, and the threads that serve. What
-//! happens to a request is told in `gate` and `admin`; here it is only handed to one of them.
+//! Everything alive, built once and ended once: store, gate, desk, and the lanes that serve. What
+//! happens to a request is told in `lane`, `gate` and `admin`.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -9,28 +8,19 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
-use domain::command::Actor;
 use domain::secret::Kind;
-use domain::{Clock, Code, Digest, Entropy, Refusal, Secret};
-use http::{HeaderValue, Method, Request, header};
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use domain::{Clock, Digest, Entropy, Secret};
 use store::{Options, Recovery, Store};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::admin::Desk;
-use crate::call::{Answer, Call};
 use crate::config::{BadSetting, Config};
-use crate::failure::{self, Envelope, Failure};
-use crate::gate::{self, Gate};
+use crate::gate::Gate;
 use crate::ids::Ids;
 use crate::keyless;
+use crate::lane::Lane;
 use crate::models::Models;
-use crate::relay::Guard;
-use crate::surface::{self, Endpoint, Serve};
 use crate::upstream::Upstream;
 use crate::upstream::demo::Demo;
 
@@ -63,14 +53,6 @@ pub enum StartFault {
     Thread(std::io::Error),
 }
 
-/// What one thread of the data plane serves with.
-struct Lane {
-    gate: Arc<Gate>,
-    desk: Arc<Desk>,
-    upstream: Arc<Upstream>,
-    control: tokio::runtime::Handle,
-}
-
 /// How to start.
 pub struct Start {
     pub config: Config,
@@ -98,7 +80,7 @@ impl App {
         };
         let store = Arc::new(Store::open(&config.data, options, now)?);
         tell(store.recovery());
-        let control = runtime(true).map_err(StartFault::Thread)?;
+        let control = control().map_err(StartFault::Thread)?;
         let (master, made_master_key) =
             control.block_on(master(&store, config.master_key.take(), &*entropy))?;
         let list_secret = control.block_on(list_secret(&store, &*entropy))?;
@@ -197,18 +179,11 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-fn runtime(control: bool) -> std::io::Result<tokio::runtime::Runtime> {
-    if control {
-        let mut builder = tokio::runtime::Builder::new_multi_thread();
-        builder
-            .worker_threads(2)
-            .max_blocking_threads(16)
-            .thread_name("weir-control")
-            .enable_all()
-            .build()
-    } else {
-        tokio::runtime::Builder::new_current_thread().enable_all().build()
-    }
+/// What runs everything but the calls to models.
+fn control() -> std::io::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(2).max_blocking_threads(16).thread_name("weir-control");
+    builder.enable_all().build()
 }
 
 fn listen(address: SocketAddr) -> Result<std::net::TcpListener, StartFault> {
@@ -274,139 +249,4 @@ fn tls() -> Result<rustls::ClientConfig, StartFault> {
         Ok(builder) => builder.with_no_client_auth(),
         Err(_) => builder.with_webpki_roots().with_no_client_auth(),
     })
-}
-
-impl Lane {
-    fn run(self, listener: std::net::TcpListener, stopping: watch::Receiver<bool>) {
-        let runtime = match runtime(false) {
-            Ok(runtime) => runtime,
-            Err(error) => {
-                tracing::error!(%error, "a serving thread could not start");
-                return;
-            }
-        };
-        runtime.block_on(Arc::new(self).serve(listener, stopping));
-    }
-
-    async fn serve(
-        self: Arc<Self>,
-        listener: std::net::TcpListener,
-        mut stopping: watch::Receiver<bool>,
-    ) {
-        let listener = match tokio::net::TcpListener::from_std(listener) {
-            Ok(listener) => listener,
-            Err(error) => {
-                tracing::error!(%error, "a serving thread cannot listen");
-                return;
-            }
-        };
-        let graceful = GracefulShutdown::new();
-        let connections = TaskTracker::new();
-        let mut http = hyper::server::conn::http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(self.gate.wire.header_timeout);
-        loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                _ = stopping.wait_for(|stop| *stop) => break,
-            };
-            let stream = match accepted {
-                Ok((stream, _)) => stream,
-                // Out of file descriptors, most likely: those in use will be free again.
-                Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
-                }
-            };
-            let _ = stream.set_nodelay(true);
-            let lane = Arc::clone(&self);
-            let service = service_fn(move |request| answer(Arc::clone(&lane), request));
-            let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
-            // A connection that breaks is the client's to know; its calls settle themselves.
-            connections.spawn(async move { drop(connection.await) });
-        }
-        drop(listener);
-        let grace = self.gate.wire.stop_timeout;
-        let _ = tokio::time::timeout(grace, graceful.shutdown()).await;
-        self.gate.tasks.close();
-        let _ = tokio::time::timeout(grace, self.gate.tasks.wait()).await;
-    }
-}
-
-async fn answer(lane: Arc<Lane>, request: Request<Incoming>) -> Result<Answer, Infallible> {
-    let at = lane.gate.clock.now();
-    let began_micros = lane.gate.clock.monotonic_micros();
-    let id = lane.gate.ids.request(at);
-    let envelope = Envelope::of(request.uri().path());
-    let result = match find(&request) {
-        Ok((row, parameter)) => {
-            let call = Call::new(id, at, began_micros, request, parameter);
-            lane.serve_row(row, call).await
-        }
-        Err(failure) => Err(failure),
-    };
-    let mut answer = result.unwrap_or_else(|failure| {
-        failure::log(&failure, id);
-        envelope.answer(&failure, id)
-    });
-    let headers = answer.headers_mut();
-    if let Ok(value) = HeaderValue::try_from(id.to_string()) {
-        // Anthropic's clients look for the id under another name.
-        if envelope == Envelope::Anthropic {
-            headers.insert("request-id", value.clone());
-        }
-        headers.insert("x-request-id", value);
-    }
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(answer)
-}
-
-fn find(request: &Request<Incoming>) -> Result<(&'static Endpoint, Option<String>), Failure> {
-    let unknown = || {
-        let message = "There is no such URL here. The documentation lists every one.";
-        Failure::from(Refusal::new(Code::UnknownUrl, message))
-    };
-    if *request.method() == Method::CONNECT {
-        return Err(Failure::Method("GET, POST, PATCH, DELETE".to_owned()));
-    }
-    let matched = surface::find(request.uri().path()).ok_or_else(unknown)?;
-    let row = matched.row(request.method()).map_err(Failure::Method)?;
-    if request.headers().contains_key(header::UPGRADE) {
-        let message = "This URL does not switch to another protocol.";
-        return Err(Refusal::new(Code::InvalidUpgrade, message).into());
-    }
-    Ok((row, matched.parameter))
-}
-
-impl Lane {
-    async fn serve_row(&self, row: &'static Endpoint, call: Call) -> Result<Answer, Failure> {
-        match row.serve {
-            Serve::Relay(relay) => {
-                gate::serve(&self.gate, &self.upstream, row.guard, relay, call).await
-            }
-            Serve::Models => {
-                let caller = self.gate.identify(row.guard, &call, call.at).await?;
-                Ok(surface::inference::models(&self.gate, &caller, call.at))
-            }
-            Serve::Model => {
-                let caller = self.gate.identify(row.guard, &call, call.at).await?;
-                let name = call.parameter.as_deref().unwrap_or_default();
-                Ok(surface::inference::model(&self.gate, &caller, name, call.at)?)
-            }
-            // Off the data plane, so that no list or search makes a stream wait.
-            Serve::Desk(handler) => {
-                let desk = Arc::clone(&self.desk);
-                let guard: Guard = row.guard;
-                let work = async move {
-                    let actor: Actor = desk.actor(guard, &call).await?;
-                    handler(&desk, actor, call).await
-                };
-                self.gate
-                    .tasks
-                    .spawn_on(work, &self.control)
-                    .await
-                    .unwrap_or_else(|error| Err(Failure::internal(error)))
-            }
-        }
-    }
 }

@@ -15,6 +15,7 @@ pub mod failure;
 pub mod gate;
 pub mod ids;
 pub mod keyless;
+pub mod lane;
 pub mod machine;
 pub mod meter;
 pub mod models;

@@ -1,10 +1,13 @@
 //! Who can be asked for a model: the providers everybody knows, as data, and those the operator
 //! configured. How bytes reach them is `upstream`'s business; what their models cost, `prices`'.
 
+mod known;
+
 use domain::{Pattern, Secret};
 
 use crate::config::BadSetting;
 use crate::config::raw::{ProviderTable, Raw};
+use known::{KNOWN, Known};
 
 /// The wire format a provider speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,175 +53,6 @@ pub struct ProviderSettings {
     /// Where it was configured, for `weir config check`.
     pub source: String,
 }
-
-/// What everybody knows about a provider.
-struct Known {
-    name: &'static str,
-    /// A model to try first; empty where it depends on what is installed.
-    example: &'static str,
-    speaks: Speaks,
-    /// Variables with its secret, and with another base URL.
-    key_env: &'static str,
-    url_env: &'static str,
-    base_url: &'static str,
-    catalogue: &'static str,
-    models: &'static [&'static str],
-    on_hangup: OnHangup,
-}
-
-use OnHangup::{Cancel, Drain};
-
-/// Whether cancelling stops billing is OpenRouter's published experience
-/// (<https://openrouter.ai/docs/api-reference/streaming#stream-cancellation>).
-const KNOWN: &[Known] = &[
-    Known {
-        name: "openai",
-        example: "gpt-4o-mini",
-        speaks: Speaks::OpenAi,
-        key_env: "OPENAI_API_KEY",
-        url_env: "OPENAI_BASE_URL",
-        base_url: "https://api.openai.com/v1",
-        catalogue: "openai",
-        models: &[
-            "gpt-*",
-            "o1*",
-            "o3*",
-            "o4*",
-            "chatgpt-*",
-            "text-embedding-*",
-            "dall-e-*",
-            "tts-*",
-            "whisper-*",
-            "omni-moderation-*",
-            "text-moderation-*",
-            "sora-*",
-            "codex-*",
-            "computer-use-*",
-            "davinci-*",
-            "babbage-*",
-        ],
-        on_hangup: Cancel,
-    },
-    Known {
-        name: "anthropic",
-        example: "claude-haiku-4-5",
-        speaks: Speaks::Anthropic,
-        key_env: "ANTHROPIC_API_KEY",
-        url_env: "ANTHROPIC_BASE_URL",
-        base_url: "https://api.anthropic.com",
-        catalogue: "anthropic",
-        models: &["claude-*"],
-        on_hangup: Cancel,
-    },
-    Known {
-        name: "gemini",
-        example: "gemini-2.5-flash",
-        speaks: Speaks::OpenAi,
-        key_env: "GEMINI_API_KEY",
-        url_env: "GEMINI_BASE_URL",
-        base_url: "https://generativelanguage.googleapis.com/v1beta/openai",
-        catalogue: "google",
-        models: &["gemini-*", "gemma-*"],
-        on_hangup: Drain,
-    },
-    Known {
-        name: "deepseek",
-        example: "deepseek-chat",
-        speaks: Speaks::OpenAi,
-        key_env: "DEEPSEEK_API_KEY",
-        url_env: "DEEPSEEK_BASE_URL",
-        base_url: "https://api.deepseek.com/v1",
-        catalogue: "deepseek",
-        models: &["deepseek-*"],
-        on_hangup: Cancel,
-    },
-    Known {
-        name: "mistral",
-        example: "mistral-small-latest",
-        speaks: Speaks::OpenAi,
-        key_env: "MISTRAL_API_KEY",
-        url_env: "MISTRAL_BASE_URL",
-        base_url: "https://api.mistral.ai/v1",
-        catalogue: "mistral",
-        models: &[
-            "mistral-*",
-            "ministral-*",
-            "codestral-*",
-            "magistral-*",
-            "pixtral-*",
-            "devstral-*",
-            "open-mistral-*",
-            "open-mixtral-*",
-        ],
-        on_hangup: Drain,
-    },
-    Known {
-        name: "groq",
-        example: "llama-3.3-70b-versatile",
-        speaks: Speaks::OpenAi,
-        key_env: "GROQ_API_KEY",
-        url_env: "GROQ_BASE_URL",
-        base_url: "https://api.groq.com/openai/v1",
-        catalogue: "groq",
-        models: &[],
-        on_hangup: Drain,
-    },
-    Known {
-        name: "xai",
-        example: "grok-4",
-        speaks: Speaks::OpenAi,
-        key_env: "XAI_API_KEY",
-        url_env: "XAI_BASE_URL",
-        base_url: "https://api.x.ai/v1",
-        catalogue: "xai",
-        models: &["grok-*"],
-        on_hangup: Cancel,
-    },
-    Known {
-        name: "openrouter",
-        example: "openai/gpt-4o-mini",
-        speaks: Speaks::OpenAi,
-        key_env: "OPENROUTER_API_KEY",
-        url_env: "OPENROUTER_BASE_URL",
-        base_url: "https://openrouter.ai/api/v1",
-        catalogue: "openrouter",
-        models: &[],
-        on_hangup: Drain,
-    },
-    Known {
-        name: "together",
-        example: "meta-llama/Llama-3.3-70B-Instruct-Turbo",
-        speaks: Speaks::OpenAi,
-        key_env: "TOGETHER_API_KEY",
-        url_env: "TOGETHER_BASE_URL",
-        base_url: "https://api.together.xyz/v1",
-        catalogue: "together",
-        models: &[],
-        on_hangup: Cancel,
-    },
-    Known {
-        name: "fireworks",
-        example: "accounts/fireworks/models/llama-v3p3-70b-instruct",
-        speaks: Speaks::OpenAi,
-        key_env: "FIREWORKS_API_KEY",
-        url_env: "FIREWORKS_BASE_URL",
-        base_url: "https://api.fireworks.ai/inference/v1",
-        catalogue: "fireworks",
-        models: &["accounts/fireworks/*"],
-        on_hangup: Cancel,
-    },
-    Known {
-        name: "ollama",
-        example: "",
-        speaks: Speaks::OpenAi,
-        key_env: "",
-        url_env: "OLLAMA_HOST",
-        base_url: "http://127.0.0.1:11434",
-        catalogue: "ollama",
-        models: &[],
-        on_hangup: Cancel,
-    },
-];
 
 /// The name of the built-in provider.
 pub const DEMO: &str = "demo";
