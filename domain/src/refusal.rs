@@ -101,6 +101,8 @@ codes! {
     UnknownParameter = "unknown_parameter", 400, InvalidRequest, Never;
     /// Two different secrets in one request.
     ConflictingCredentials = "conflicting_credentials", 400, InvalidRequest, Never;
+    /// Where the body ends could be read in more than one way.
+    InvalidFraming = "invalid_framing", 400, InvalidRequest, Never;
     /// An upgrade to another protocol.
     InvalidUpgrade = "invalid_upgrade", 400, InvalidRequest, Never;
     /// A rule that makes no sense or names nothing that exists.

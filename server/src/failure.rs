@@ -148,6 +148,9 @@ impl Envelope {
             StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = answer.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if code == Code::InvalidFraming {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         if code.status() == 401 {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

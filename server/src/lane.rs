@@ -129,6 +129,11 @@ fn find(request: &Request<Incoming>) -> Result<(&'static Endpoint, Option<String
     }
     let matched = surface::find(request.uri().path()).ok_or_else(unknown)?;
     let row = matched.row(request.method()).map_err(Failure::Method)?;
+    let mut codings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
+    if codings.next().is_some_and(|coding| coding != "chunked") || codings.next().is_some() {
+        let message = "The body's Transfer-Encoding must be chunked, once, and nothing else.";
+        return Err(Refusal::new(Code::InvalidFraming, message).into());
+    }
     if request.headers().contains_key(header::UPGRADE) {
         let message = "This URL does not switch to another protocol.";
         return Err(Refusal::new(Code::InvalidUpgrade, message).into());
