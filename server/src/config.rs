@@ -44,6 +44,7 @@ pub struct WireLimits {
     pub answer_bytes_max: usize,
     pub header_timeout: Duration,
     pub body_timeout: Duration,
+    pub stall_timeout: Duration,
     pub connect_timeout: Duration,
     pub first_byte_timeout: Duration,
     pub silence_timeout: Duration,
@@ -162,6 +163,12 @@ pub const SETTINGS: &[Setting] = &[
         doc: "Seconds a request's body may stall.",
     },
     Setting {
+        name: "stall-timeout",
+        env: "WEIR_STALL_TIMEOUT",
+        default: "300",
+        doc: "Seconds a client may leave its answer unread before it counts as gone.",
+    },
+    Setting {
         name: "connect-timeout",
         env: "WEIR_CONNECT_TIMEOUT",
         default: "5",
@@ -205,6 +212,7 @@ impl Config {
             answer_bytes_max: number(raw, "answer-bytes-max")?,
             header_timeout: seconds("header-timeout")?,
             body_timeout: seconds("body-timeout")?,
+            stall_timeout: seconds("stall-timeout")?,
             connect_timeout: seconds("connect-timeout")?,
             first_byte_timeout: seconds("first-byte-timeout")?,
             silence_timeout: seconds("silence-timeout")?,

@@ -13,6 +13,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::sync::watch;
+use tokio_io_timeout::TimeoutWriter;
 use tokio_util::task::TaskTracker;
 
 use crate::admin::Desk;
@@ -79,7 +80,11 @@ impl Lane {
             let _ = stream.set_nodelay(true);
             let lane = Arc::clone(&self);
             let service = service_fn(move |request| answer(Arc::clone(&lane), request));
-            let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+            // Who does not read its answer for too long holds a provider's connection, and money.
+            let mut stream = TimeoutWriter::new(stream);
+            stream.set_timeout(Some(self.gate.wire.stall_timeout));
+            let stream = TokioIo::new(Box::pin(stream));
+            let connection = graceful.watch(http.serve_connection(stream, service));
             // A connection that breaks is the client's to know; its calls settle themselves.
             connections.spawn(async move { drop(connection.await) });
         }

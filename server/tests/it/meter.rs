@@ -437,6 +437,19 @@ fn a_client_that_does_not_read_holds_its_provider_back() {
 }
 
 #[test]
+fn a_client_that_never_reads_counts_as_gone() {
+    let env = vec![("WEIR_STALL_TIMEOUT", "1".to_owned())];
+    let world = World::with(Unusual { env, ..Unusual::default() });
+    let key = world.any_key();
+    let body = streamed(r#"{"big_body_mb":64,"chunks":2000,"output_tokens":2000}"#);
+    let stream = send_bare(&world, &key.secret, &body);
+    let row = world.rows_when(1)[0].clone();
+    assert_eq!(row["ending"], "client_gone");
+    assert!(row["cost"].as_f64().unwrap() > 0.0);
+    drop(stream);
+}
+
+#[test]
 fn what_has_no_price_is_charged_at_the_hold_under_a_money_limit() {
     let prices =
         "[[prices]]\nprovider = \"openai\"\nmodel = \"gpt-4o\"\ninput = \"1\"\noutput = \"2\"\n";
