@@ -216,7 +216,7 @@ impl World {
     /// The ledger's rows, once there are as many as expected: a call whose client has gone is
     /// settled a little later.
     pub(crate) fn rows_when(&self, count: usize) -> Vec<Value> {
-        for _ in 0..400 {
+        for _ in 0..2_000 {
             let rows = self.rows();
             if rows.len() >= count {
                 return rows;
