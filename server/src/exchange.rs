@@ -58,30 +58,36 @@ impl Exchange {
             self.reservation.close(&Observed::default(), Ending::ProviderBroke);
             return Err(not_as_promised("it is packed, though it was asked not to be"));
         }
-        let streamed = is_event_stream(&head.headers);
         let headers = for_client(&head.headers);
         if !status.is_success() {
             return self.provider_said_no(status, &head.headers, headers, body).await;
         }
-        let buffered =
-            self.relay.metering == Metering::Usage && !streamed && answers_json(self.relay.dialect);
-        if !buffered {
-            let strip_usage = self.reservation.route().provider.injects_usage(&request);
-            let reader = streamed.then(|| StreamReader::new(self.relay.dialect, strip_usage));
-            let envelope = Envelope::of(call.head.uri.path());
-            let metered = self.relay.metering != Metering::Free;
-            let meter = Meter::new(body, reader, self.reservation, envelope, metered);
-            return Ok(answer_of(status, headers, OutBody::Metered(Box::new(meter))));
+        let streamed = is_event_stream(&head.headers);
+        if self.relay.metering == Metering::Usage && !streamed && answers_json(self.relay.dialect) {
+            return self.whole(status, headers, body).await;
         }
-        let bytes_max = self.reservation.gate().wire.answer_bytes_max;
-        let whole =
-            match body.collect(bytes_max, self.reservation.gate().wire.silence_timeout).await {
-                Ok(whole) => whole,
-                Err(fault) => {
-                    self.reservation.close(&Observed::default(), ending_of(&fault));
-                    return Err(broke(fault));
-                }
-            };
+        let strip_usage = self.reservation.route().provider.injects_usage(&request);
+        let reader = streamed.then(|| StreamReader::new(self.relay.dialect, strip_usage));
+        let envelope = Envelope::of(call.head.uri.path());
+        let meter = Meter::new(body, reader, self.reservation, envelope);
+        Ok(answer_of(status, headers, OutBody::Metered(Box::new(meter))))
+    }
+
+    /// An answer that is read to its end before it is passed on: checked, priced and settled.
+    async fn whole(
+        self,
+        status: StatusCode,
+        headers: http::HeaderMap,
+        body: Body,
+    ) -> Result<Answer, Failure> {
+        let wire = self.reservation.gate().wire;
+        let whole = match body.collect(wire.answer_bytes_max, wire.silence_timeout).await {
+            Ok(whole) => whole,
+            Err(fault) => {
+                self.reservation.close(&Observed::default(), ending_of(&fault));
+                return Err(broke(fault));
+            }
+        };
         let observed = wire::read_answer(self.relay.dialect, &whole);
         if observed.invalid {
             self.reservation.close(&observed, Ending::ProviderBroke);
@@ -89,9 +95,8 @@ impl Exchange {
         }
         let closed = self.reservation.close(&observed, Ending::Complete);
         let mut answer = answer_of(status, headers, OutBody::full(whole));
-        if let Some(value) =
-            closed.cost.and_then(|cost| HeaderValue::from_str(&cost.to_string()).ok())
-        {
+        let cost = closed.cost.and_then(|cost| HeaderValue::from_str(&cost.to_string()).ok());
+        if let Some(value) = cost {
             answer.headers_mut().insert("x-weir-cost-usd", value);
         }
         Ok(answer)

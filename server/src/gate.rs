@@ -178,7 +178,7 @@ impl Gate {
             // The ledger cannot be asked: nothing is admitted on a guess.
             Err(NotReserved::Fault(fault)) => return Err(fault.into()),
         };
-        let facts = Facts::new(attempt, call, key, relay.path, request, now);
+        let facts = Facts::new(attempt, call, key, relay, request, now);
         Ok(Reservation::new(Arc::clone(self), facts, routes, hold))
     }
 }

@@ -48,26 +48,18 @@ const LOOKS: u8 = 2;
 const GATHERED_BYTES_MAX: usize = 64 * 1024;
 
 impl Meter {
-    /// `metered` is false where providers ask nothing for the route: then there is no row.
     pub fn new(
         upstream: Body,
         reader: Option<StreamReader>,
         reservation: Reservation,
         envelope: Envelope,
-        metered: bool,
     ) -> Self {
         let request = reservation.request();
         let silence = Silence::new(reservation.gate().wire.silence_timeout);
-        let reservation = if metered {
-            Some(reservation)
-        } else {
-            reservation.release();
-            None
-        };
         Self {
             upstream,
             reader,
-            reservation,
+            reservation: Some(reservation),
             request,
             envelope,
             gathered: Gathered::Nothing,

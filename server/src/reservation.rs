@@ -14,6 +14,7 @@ use store::Held;
 use crate::call::Call;
 use crate::gate::Gate;
 use crate::models::Route;
+use crate::relay::{Metering, Relay};
 use crate::wire::{self, Observed};
 
 /// What a call's ledger row says, as far as it is known before a provider is called.
@@ -28,6 +29,8 @@ pub struct Facts {
     body_bytes: u64,
     characters: u64,
     media: bool,
+    /// Whether providers ask anything for such calls: those they give away have no row.
+    metered: bool,
     began_at: Timestamp,
     began_micros: u64,
 }
@@ -37,7 +40,7 @@ impl Facts {
         attempt: HoldId,
         call: &Call,
         key: &Key,
-        route: &'static str,
+        relay: Relay,
         request: &wire::Request,
         now: Timestamp,
     ) -> Self {
@@ -45,12 +48,13 @@ impl Facts {
             attempt,
             request: call.id,
             key: key.id,
-            route: route.trim_start_matches('/'),
+            route: relay.path.trim_start_matches('/'),
             asked: request.ask.model.clone(),
             stream: request.ask.stream,
             body_bytes: request.ask.body_bytes,
             characters: request.characters,
             media: request.ask.media,
+            metered: relay.metering != Metering::Free,
             began_at: now,
             began_micros: call.began_micros,
         }
@@ -145,7 +149,7 @@ impl Reservation {
     /// The provider refused the credential, and another is tried: that attempt has its own row, and
     /// what is held stays held.
     pub fn refused(&mut self) {
-        let Some(sent) = self.sent.take() else { return };
+        let Some(sent) = self.sent.take().filter(|_| self.facts.metered) else { return };
         let attempt = self.gate.ids.hold(self.facts.began_at);
         let row = self.row(attempt, sent, Outcome::nothing(Ending::ProviderError));
         if let Err(fault) = self.gate.store.record(row) {
@@ -175,6 +179,10 @@ impl Reservation {
         let (Some(hold), Some(sent)) = (self.hold.take(), self.sent.take()) else {
             return Closed { cost: Some(Money::ZERO) };
         };
+        if !self.facts.metered {
+            self.gate.store.release(hold);
+            return Closed { cost: Some(Money::ZERO) };
+        }
         let answered_well = (200..300).contains(&sent.status);
         let never_answered = sent.status == 0 && ending != Ending::ProviderError;
         let owed = answered_well || never_answered;

@@ -234,7 +234,11 @@ fn every_openai_route_of_the_table_reaches_its_path() {
         world.post(path, &key.secret, &body).is(200);
         assert_eq!(world.provider.requests().last().unwrap()["path"], path);
     }
+    // What providers give away has no row, however it ends.
+    let rows = world.rows().len();
     world.get("/v1/files?limit=2", &key.secret).is(200);
+    world.get("/v1/files/no-such-file", &key.secret).is(404);
+    assert_eq!(world.rows().len(), rows);
     let form = "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nopenai/whisper-1\r\n--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\nContent-Type: audio/wav\r\n\r\nRIFF\r\n--b--\r\n";
     let headers = [
         ("authorization", &*format!("Bearer {}", key.secret)),
