@@ -101,12 +101,6 @@ impl ManualClock {
         Self { now: AtomicI64::new(now.micros()), elapsed: AtomicU64::new(0) }
     }
 
-    /// Moves both readings `micros` microseconds on.
-    pub fn advance_micros(&self, micros: u32) {
-        self.now.fetch_add(i64::from(micros), Ordering::SeqCst);
-        self.elapsed.fetch_add(u64::from(micros), Ordering::SeqCst);
-    }
-
     /// Moves both readings `seconds` seconds on.
     pub fn advance_seconds(&self, seconds: u32) {
         self.now.fetch_add(i64::from(seconds).saturating_mul(MICROS_PER_SECOND), Ordering::SeqCst);

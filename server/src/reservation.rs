@@ -162,13 +162,6 @@ impl Reservation {
         self.sent = None;
     }
 
-    /// The call never reached a provider: nothing is owed, and there is no row.
-    pub fn release(mut self) {
-        if let Some(hold) = self.hold.take() {
-            self.gate.store.release(hold);
-        }
-    }
-
     /// The call is over.
     pub fn close(mut self, observed: &Observed, ending: Ending) -> Closed {
         self.end(observed, ending)

@@ -181,3 +181,21 @@ fn the_map_names_every_room_and_nothing_that_is_gone() {
         assert!(root().join(path).exists(), "ARCHITECTURE.md names {path}, which does not exist");
     }
 }
+
+#[test]
+fn every_link_between_the_pages_leads_somewhere() {
+    let docs = std::fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let pages = ["README.md", "ARCHITECTURE.md", "STYLE.md", "CHANGELOG.md"];
+    for page in pages.iter().map(|page| root().join(page)).chain(docs) {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let file = link.split('#').next().unwrap();
+            let inside = !link.starts_with("http") && !file.is_empty();
+            assert!(
+                !inside || page.parent().unwrap().join(file).exists(),
+                "{} links to {link}",
+                page.display()
+            );
+        }
+    }
+}
