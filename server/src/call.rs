@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use domain::refusal::{Code, Refusal};
 use domain::{RequestId, Secret, Timestamp};
 use http::{HeaderMap, HeaderValue, Method, Response, header, request};
@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 
 use crate::failure::Failure;
 use crate::meter::Meter;
+use crate::pieces::Pieces;
 
 /// A request, its route found.
 pub struct Call {
@@ -93,11 +94,11 @@ impl Call {
 }
 
 async fn collect(body: &mut Incoming, bytes_max: usize, stall: Duration) -> Result<Bytes, Failure> {
-    let mut whole = Collected::Nothing;
+    let mut whole = Pieces::Nothing;
     loop {
         let frame = match tokio::time::timeout(stall, body.frame()).await {
             Ok(Some(Ok(frame))) => frame,
-            Ok(None) => return Ok(whole.into_bytes()),
+            Ok(None) => return Ok(whole.take().unwrap_or_default()),
             Ok(Some(Err(error))) => {
                 let timed_out = error.is_timeout();
                 let code = if timed_out { Code::RequestTimeout } else { Code::InvalidValue };
@@ -114,47 +115,6 @@ async fn collect(body: &mut Incoming, bytes_max: usize, stall: Duration) -> Resu
             return Err(too_large(bytes_max).into());
         }
         whole.push(data);
-    }
-}
-
-/// Most bodies arrive in one frame, and that frame is then the body: no copy.
-enum Collected {
-    Nothing,
-    One(Bytes),
-    Many(BytesMut),
-}
-
-impl Collected {
-    fn len(&self) -> usize {
-        match self {
-            Self::Nothing => 0,
-            Self::One(bytes) => bytes.len(),
-            Self::Many(bytes) => bytes.len(),
-        }
-    }
-
-    fn push(&mut self, data: Bytes) {
-        *self = match std::mem::replace(self, Self::Nothing) {
-            Self::Nothing => Self::One(data),
-            Self::One(first) => {
-                let mut many = BytesMut::with_capacity((first.len() + data.len()) * 2);
-                many.extend_from_slice(&first);
-                many.extend_from_slice(&data);
-                Self::Many(many)
-            }
-            Self::Many(mut many) => {
-                many.extend_from_slice(&data);
-                Self::Many(many)
-            }
-        };
-    }
-
-    fn into_bytes(self) -> Bytes {
-        match self {
-            Self::Nothing => Bytes::new(),
-            Self::One(bytes) => bytes,
-            Self::Many(bytes) => bytes.freeze(),
-        }
     }
 }
 

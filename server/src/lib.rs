@@ -19,6 +19,7 @@ pub mod lane;
 pub mod machine;
 pub mod meter;
 pub mod models;
+pub mod pieces;
 pub mod prices;
 pub mod providers;
 pub mod relay;

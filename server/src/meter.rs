@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use domain::{Ending, RequestId};
 use http_body::Frame;
 use tokio::time::{Instant, Sleep};
@@ -14,6 +14,7 @@ use tokio::time::{Instant, Sleep};
 use crate::exchange::broke;
 use crate::failure::Envelope;
 use crate::gate::Draining;
+use crate::pieces::Pieces;
 use crate::providers::OnHangup;
 use crate::reservation::Reservation;
 use crate::upstream::{Body, SendFault};
@@ -33,7 +34,7 @@ pub struct Meter {
     request: RequestId,
     envelope: Envelope,
     /// What has come since the client was last given something.
-    gathered: Gathered,
+    gathered: Pieces,
     /// How often we looked in vain since the last frame came.
     looked: u8,
     done: bool,
@@ -62,7 +63,7 @@ impl Meter {
             reservation: Some(reservation),
             request,
             envelope,
-            gathered: Gathered::Nothing,
+            gathered: Pieces::Nothing,
             looked: 0,
             done: false,
             silence,
@@ -230,54 +231,6 @@ async fn drain(
     }
     let nothing = Observed::default();
     reservation.close(reader.as_ref().map_or(&nothing, StreamReader::observed), Ending::ClientGone);
-}
-
-/// Bytes on their way: one frame is passed on as it is, several are joined.
-enum Gathered {
-    Nothing,
-    One(Bytes),
-    Many(BytesMut),
-}
-
-impl Gathered {
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Self::Nothing => 0,
-            Self::One(bytes) => bytes.len(),
-            Self::Many(bytes) => bytes.len(),
-        }
-    }
-
-    fn push(&mut self, data: Bytes) {
-        if data.is_empty() {
-            return;
-        }
-        *self = match std::mem::replace(self, Self::Nothing) {
-            Self::Nothing => Self::One(data),
-            Self::One(first) => {
-                let mut many = BytesMut::with_capacity((first.len() + data.len()).max(4096));
-                many.extend_from_slice(&first);
-                many.extend_from_slice(&data);
-                Self::Many(many)
-            }
-            Self::Many(mut many) => {
-                many.extend_from_slice(&data);
-                Self::Many(many)
-            }
-        };
-    }
-
-    fn take(&mut self) -> Option<Bytes> {
-        match std::mem::replace(self, Self::Nothing) {
-            Self::Nothing => None,
-            Self::One(bytes) => Some(bytes),
-            Self::Many(bytes) => Some(bytes.freeze()),
-        }
-    }
 }
 
 /// How long a provider may say nothing. The timer is set once and only looked at when it fires, so

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body::Body as _;
 use http_body_util::Full;
@@ -22,6 +22,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use crate::call::Call;
 use crate::config::WireLimits;
 use crate::models::{Credential, Provider, Route};
+use crate::pieces::Pieces;
 use crate::providers::Speaks;
 use crate::relay::Relay;
 use crate::wire;
@@ -213,22 +214,14 @@ impl Body {
         bytes_max: usize,
         silence: Duration,
     ) -> Result<Bytes, SendFault> {
-        let mut first = Bytes::new();
-        let mut rest: Option<BytesMut> = None;
-        while let Some(data) =
-            tokio::time::timeout(silence, self.data()).await.map_err(|_| SendFault::TimedOut)?
-        {
-            let data = data?;
-            let length = rest.as_ref().map_or(first.len(), BytesMut::len) + data.len();
-            if length > bytes_max {
+        let mut whole = Pieces::Nothing;
+        let late = |_| SendFault::TimedOut;
+        while let Some(data) = tokio::time::timeout(silence, self.data()).await.map_err(late)? {
+            whole.push(data?);
+            if whole.len() > bytes_max {
                 return Err(SendFault::TooLarge);
             }
-            if first.is_empty() && rest.is_none() {
-                first = data;
-            } else {
-                rest.get_or_insert_with(|| BytesMut::from(&first[..])).extend_from_slice(&data);
-            }
         }
-        Ok(rest.map_or(first, BytesMut::freeze))
+        Ok(whole.take().unwrap_or_default())
     }
 }

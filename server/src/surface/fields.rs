@@ -125,17 +125,7 @@ impl Fields {
     /// # Errors
     /// A member that this route does not know.
     pub fn end(self) -> Result<(), Refusal> {
-        match self.0.into_keys().next() {
-            None => Ok(()),
-            Some(name) => {
-                let shown: String = name.chars().take(40).collect();
-                Err(Refusal::new(
-                    Code::UnknownParameter,
-                    format!("'{shown}' is not a parameter of this route."),
-                )
-                .about(shown))
-            }
-        }
+        nothing_left(self.0.into_keys(), "parameter")
     }
 }
 
@@ -219,18 +209,15 @@ impl Query {
     /// # Errors
     /// A parameter that this route does not know.
     pub fn end(self) -> Result<(), Refusal> {
-        match self.0.into_keys().next() {
-            None => Ok(()),
-            Some(name) => {
-                let shown: String = name.chars().take(40).collect();
-                Err(Refusal::new(
-                    Code::UnknownParameter,
-                    format!("'{shown}' is not a query parameter of this route."),
-                )
-                .about(shown))
-            }
-        }
+        nothing_left(self.0.into_keys(), "query parameter")
     }
+}
+
+fn nothing_left(mut names: impl Iterator<Item = String>, what: &str) -> Result<(), Refusal> {
+    let Some(name) = names.next() else { return Ok(()) };
+    let shown: String = name.chars().take(40).collect();
+    let message = format!("'{shown}' is not a {what} of this route.");
+    Err(Refusal::new(Code::UnknownParameter, message).about(shown))
 }
 
 fn decode(text: &str) -> Option<String> {
