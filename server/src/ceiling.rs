@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use domain::refusal::{Code, Refusal};
-use domain::{Bounds, Class, Model, Money, Timestamp, pricing};
+use domain::{Bounds, Class, Mode, Model, Money, Timestamp, pricing};
 
 use crate::models::Route;
 use crate::relay::{Metering, Relay};
@@ -96,6 +96,23 @@ pub fn of(
         dearest = dearest.max(most);
     }
     Ok(dearest)
+}
+
+/// Whether some call on this route could pass under a money limit: what `GET models` shows to a key
+/// that has one.
+pub fn is_bounded(route: &Route, now: Timestamp) -> bool {
+    let Some(model) = &route.priced else { return false };
+    let by_piece = match model.mode {
+        Mode::Image | Mode::Speech | Mode::Transcription | Mode::Realtime => true,
+        Mode::Chat
+        | Mode::Completion
+        | Mode::Responses
+        | Mode::Embedding
+        | Mode::Moderation
+        | Mode::Rerank
+        | Mode::Other => searches(&model.name),
+    };
+    !by_piece || is_free(route, now)
 }
 
 /// Input tokens that a provider adds to what the client wrote. Anthropic puts a prompt of its own,

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use domain::catalog::Model;
 use domain::key::Caller;
-use domain::{Code, Price, Refusal};
+use domain::{Code, Price, Refusal, Timestamp};
 use http::StatusCode;
 use serde::Serialize;
 
 use crate::call::Answer;
+use crate::ceiling;
 use crate::failure::rfc3339;
 use crate::gate::Gate;
 use crate::models::Route;
@@ -56,8 +57,8 @@ struct ModelList<'a> {
 }
 
 /// `GET /v1/models`
-pub fn models(gate: &Gate, caller: &Caller, at: domain::Timestamp) -> Answer {
-    let listed = allowed(gate, caller);
+pub fn models(gate: &Gate, caller: &Caller, at: Timestamp) -> Answer {
+    let listed = allowed(gate, caller, at);
     let data: Vec<_> = listed.iter().map(|(name, route)| view(name, route, at)).collect();
     let list = ModelList {
         object: "list",
@@ -73,14 +74,9 @@ pub fn models(gate: &Gate, caller: &Caller, at: domain::Timestamp) -> Answer {
 ///
 /// # Errors
 /// There is no such model, or the key may not use it: both look the same.
-pub fn model(
-    gate: &Gate,
-    caller: &Caller,
-    name: &str,
-    at: domain::Timestamp,
-) -> Result<Answer, Refusal> {
+pub fn model(gate: &Gate, caller: &Caller, name: &str, at: Timestamp) -> Result<Answer, Refusal> {
     let routes = gate.models.named(name);
-    let mut usable = routes.iter().filter(|route| may_use(gate, caller, route));
+    let mut usable = routes.iter().filter(|route| may_use(gate, caller, route, at));
     match usable.next() {
         Some(route) => Ok(json(StatusCode::OK, &view(name, route, at))),
         None => Err(Refusal::new(
@@ -91,17 +87,20 @@ pub fn model(
     }
 }
 
-fn allowed(gate: &Gate, caller: &Caller) -> Vec<(String, Arc<Route>)> {
+fn allowed(gate: &Gate, caller: &Caller, at: Timestamp) -> Vec<(String, Arc<Route>)> {
     let mut listed = gate.models.listed();
-    listed.retain(|(_, route)| may_use(gate, caller, route));
+    listed.retain(|(_, route)| may_use(gate, caller, route, at));
     listed
 }
 
-fn may_use(gate: &Gate, caller: &Caller, route: &Arc<Route>) -> bool {
+fn may_use(gate: &Gate, caller: &Caller, route: &Arc<Route>, at: Timestamp) -> bool {
+    if caller.key().has_money_limit() && !ceiling::is_bounded(route, at) {
+        return false;
+    }
     caller.key().rules.judge(Route::target(route), |name| gate.models.alias(name)).is_ok()
 }
 
-fn view<'a>(name: &'a str, route: &'a Route, at: domain::Timestamp) -> ModelView<'a> {
+fn view<'a>(name: &'a str, route: &'a Route, at: Timestamp) -> ModelView<'a> {
     let model = route.priced.as_deref();
     ModelView {
         id: name,
@@ -110,7 +109,7 @@ fn view<'a>(name: &'a str, route: &'a Route, at: domain::Timestamp) -> ModelView
         owned_by: &route.provider.name,
         r#type: "model",
         display_name: name,
-        created_at: rfc3339(domain::Timestamp::from_seconds(0)),
+        created_at: rfc3339(Timestamp::from_seconds(0)),
         provider: &route.provider.name,
         context_tokens: model.and_then(|model| model.context_tokens),
         max_output_tokens: model.and_then(|model| model.max_output_tokens),
@@ -118,7 +117,7 @@ fn view<'a>(name: &'a str, route: &'a Route, at: domain::Timestamp) -> ModelView
     }
 }
 
-fn pricing(model: &Model, at: domain::Timestamp) -> Option<Pricing> {
+fn pricing(model: &Model, at: Timestamp) -> Option<Pricing> {
     let rates = model.prices.at(at, 0, None)?;
     Some(Pricing {
         input: rates.input.map(per_million),

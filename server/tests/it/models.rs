@@ -31,6 +31,22 @@ fn the_list_has_what_the_key_may_use_and_nothing_else() {
 }
 
 #[test]
+fn a_key_with_a_money_limit_is_shown_what_it_can_call() {
+    let world = World::new();
+    let (any, limited) = (world.any_key(), world.key(&json!({"limit": 5})));
+    let (all, shown) = (ids(&world, &any.secret), ids(&world, &limited.secret));
+    assert!(shown.len() < all.len() && shown.iter().all(|id| all.contains(id)));
+    for id in ["gpt-image-1", "whisper-1", "tts-1"] {
+        assert!(all.contains(&id.to_owned()) && !shown.contains(&id.to_owned()), "{id}");
+    }
+    assert!(shown.contains(&"gpt-4o".to_owned()));
+    let body = json!({"model": "gpt-image-1", "prompt": "a weir"});
+    world
+        .post("/v1/images/generations", &limited.secret, &body)
+        .refused(403, "unbounded_feature_for_hard_limit");
+}
+
+#[test]
 fn a_model_shows_its_price_and_limits_to_either_client() {
     let world = World::new();
     let key = world.any_key();
