@@ -9,6 +9,7 @@ use domain::{
     Class, Ending, Evidence, HoldId, KeyId, Money, Price, RequestId, Row, Timestamp, Usage, pricing,
 };
 
+use http::Method;
 use store::Held;
 
 use crate::call::Call;
@@ -16,6 +17,17 @@ use crate::gate::Gate;
 use crate::models::Route;
 use crate::relay::{Metering, Relay};
 use crate::wire::{self, Observed};
+
+/// What a provider asks for a call, and whether its answer tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bill {
+    /// Nothing: there is no row.
+    None,
+    /// Something that no answer tells: the row's cost is not known.
+    Untold,
+    /// What was used is in the answer.
+    Told,
+}
 
 /// What a call's ledger row says, as far as it is known before a provider is called.
 #[derive(Debug)]
@@ -29,8 +41,7 @@ pub struct Facts {
     body_bytes: u64,
     characters: u64,
     media: bool,
-    /// Whether providers ask anything for such calls: those they give away have no row.
-    metered: bool,
+    bill: Bill,
     began_at: Timestamp,
     began_micros: u64,
 }
@@ -54,7 +65,12 @@ impl Facts {
             body_bytes: request.ask.body_bytes,
             characters: request.characters,
             media: request.ask.media,
-            metered: relay.metering != Metering::Free,
+            bill: match relay.metering {
+                Metering::Usage => Bill::Told,
+                Metering::Unmetered if *call.method() == Method::POST => Bill::Untold,
+                // Looking at something stored, or deleting it, starts nothing that costs.
+                Metering::Unmetered | Metering::Free => Bill::None,
+            },
             began_at: now,
             began_micros: call.began_micros,
         }
@@ -121,6 +137,11 @@ impl Reservation {
         self.facts.request
     }
 
+    /// Whether reading an answer to its end can tell what it cost.
+    pub fn is_told_by_the_answer(&self) -> bool {
+        self.facts.bill == Bill::Told
+    }
+
     /// Whether money is held.
     pub fn holds_money(&self) -> bool {
         self.hold.as_ref().is_some_and(|hold| hold.amount() > Money::ZERO)
@@ -149,7 +170,7 @@ impl Reservation {
     /// The provider refused the credential, and another is tried: that attempt has its own row, and
     /// what is held stays held.
     pub fn refused(&mut self) {
-        let Some(sent) = self.sent.take().filter(|_| self.facts.metered) else { return };
+        let Some(sent) = self.sent.take().filter(|_| self.facts.bill != Bill::None) else { return };
         let attempt = self.gate.ids.hold(self.facts.began_at);
         let row = self.row(attempt, sent, Outcome::nothing(Ending::ProviderError));
         if let Err(fault) = self.gate.store.record(row) {
@@ -172,19 +193,25 @@ impl Reservation {
         let (Some(hold), Some(sent)) = (self.hold.take(), self.sent.take()) else {
             return Closed { cost: Some(Money::ZERO) };
         };
-        if !self.facts.metered {
+        if self.facts.bill == Bill::None {
             self.gate.store.release(hold);
             return Closed { cost: Some(Money::ZERO) };
         }
         let answered_well = (200..300).contains(&sent.status);
         let never_answered = sent.status == 0 && ending != Ending::ProviderError;
         let owed = answered_well || never_answered;
-        let (usage, mut evidence) = self.used(observed, ending, owed);
+        let told = self.facts.bill == Bill::Told || !owed;
+        let (usage, mut evidence) = if told {
+            self.used(observed, ending, owed)
+        } else {
+            (Usage::NONE, Evidence::Estimated)
+        };
         let route = &self.routes[0];
         let (mut cost, rates) =
             price(route, &usage, observed.service_tier.as_deref(), self.facts.began_at);
-        // Pictures and sound that nobody counted have a cost that nobody knows.
-        if self.facts.media && evidence != Evidence::Reported {
+        // Pictures and sound that nobody counted have a cost that nobody knows, and so has what no
+        // answer tells.
+        if !told || (self.facts.media && evidence != Evidence::Reported) {
             cost = None;
         }
         // Without the provider's word, or without a price for what it reported, a call under a money

@@ -193,6 +193,18 @@ fn a_model_without_a_price_is_metered_and_its_cost_is_unknown() {
 }
 
 #[test]
+fn what_no_answer_tells_has_a_row_without_a_cost_and_looking_at_it_has_none() {
+    let world = World::new();
+    let key = world.any_key();
+    world.post("/v1/assistants", &key.secret, &json!({"model": "gpt-4o"})).is(200);
+    world.get("/v1/assistants", &key.secret).is(200);
+    let rows = world.rows();
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    assert_eq!((&rows[0]["cost"], &rows[0]["evidence"]), (&Value::Null, &json!("estimated")));
+    assert_eq!(rows[0]["units"], json!({}));
+}
+
+#[test]
 fn operator_prices_go_before_the_catalogues() {
     let prices =
         "[[prices]]\nprovider = \"openai\"\nmodel = \"gpt-4o\"\ninput = \"1\"\noutput = \"2\"\n";
