@@ -2,13 +2,13 @@
 //! from ours and from the caller's, and hand the answer on. It runs to its end even when the client
 //! has gone, because the provider bills it all the same.
 
+use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use domain::Ending;
 use domain::refusal::Code;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -115,7 +115,7 @@ impl Exchange {
         let monotonic = self.reservation.gate().clock.monotonic_micros();
         let credentials = provider.credentials(monotonic);
         if credentials.is_empty() {
-            return Err(credentials_rejected(&provider.name));
+            return Err(credentials_rejected(&provider.name, "it has no credential".into()));
         }
         let mut last: Option<Response<Body>> = None;
         for credential in &credentials {
@@ -144,10 +144,10 @@ impl Exchange {
             }
             last = Some(answer);
         }
-        last.ok_or_else(|| credentials_rejected(&provider.name))
+        last.ok_or_else(|| credentials_rejected(&provider.name, "it has no credential".into()))
     }
 
-    fn unreachable(&mut self, error: Box<dyn std::error::Error + Send + Sync>) -> Failure {
+    fn unreachable(&mut self, error: Box<dyn Error + Send + Sync>) -> Failure {
         let name = Arc::clone(&self.reservation.route().provider.name);
         self.reservation.unsent();
         Failure::Broke(Fault {
@@ -174,17 +174,18 @@ impl Exchange {
         const ERROR_BYTES_MAX: usize = 1 << 20;
         let name = Arc::clone(&self.reservation.route().provider.name);
         let silence = self.reservation.gate().wire.silence_timeout;
-        let text = body.collect(ERROR_BYTES_MAX, silence).await.unwrap_or_default();
+        let text = body.collect(ERROR_BYTES_MAX, silence).await;
         self.reservation.close(&Observed::default(), Ending::ProviderError);
-        let private = || excerpt(&text).into();
+        let text = text.map_err(broke)?;
+        let private = || summary(status, &text).into();
         let failure = |code, public: String| {
             let retry_after = original.get(header::RETRY_AFTER).cloned();
             Err(Failure::Broke(Fault { code, public, private: private(), retry_after }))
         };
         match status.as_u16() {
-            401..=403 => Err(credentials_rejected(&name)),
+            401..=403 => Err(credentials_rejected(&name, private())),
             // Gemini and xAI say so with a 400.
-            400 if names_a_wrong_credential(&text) => Err(credentials_rejected(&name)),
+            400 if names_a_wrong_credential(&text) => Err(credentials_rejected(&name, private())),
             429 => failure(
                 Code::UpstreamRateLimited,
                 format!(
@@ -254,7 +255,7 @@ fn ending_of(fault: &SendFault) -> Ending {
 
 /// What a client is told when the provider's side broke.
 pub fn broke(fault: SendFault) -> Failure {
-    let (code, public, private): (_, _, Box<dyn std::error::Error + Send + Sync>) = match fault {
+    let (code, public, private): (_, _, Box<dyn Error + Send + Sync>) = match fault {
         SendFault::TimedOut => {
             (Code::UpstreamTimeout, "The provider did not answer in time.", "timed out".into())
         }
@@ -285,20 +286,28 @@ fn names_a_wrong_credential(text: &[u8]) -> bool {
     says.iter().any(|phrase| memchr::memmem::find(text, phrase.as_bytes()).is_some())
 }
 
-fn credentials_rejected(provider: &str) -> Failure {
+fn credentials_rejected(provider: &str, private: Box<dyn Error + Send + Sync>) -> Failure {
     Failure::Broke(Fault {
         code: Code::UpstreamCredentialRejected,
         public: format!(
             "The provider '{provider}' denied this call to the gateway's credential. Your key is fine; whoever operates this gateway has to look at the credential, or at what its account may use."
         ),
-        private: "no credential of the provider is accepted".into(),
+        private,
         retry_after: None,
     })
 }
 
-/// The beginning of a provider's error, for the log.
-fn excerpt(text: &Bytes) -> String {
-    String::from_utf8_lossy(&text[..text.len().min(500)]).into_owned()
+/// A provider's error for the log: what kind it is. Its sentence may repeat the prompt, or part of a
+/// secret, and is not written down.
+fn summary(status: StatusCode, text: &[u8]) -> String {
+    let body: serde_json::Value = serde_json::from_slice(text).unwrap_or_default();
+    let word = |name: &str| match &body["error"][name] {
+        serde_json::Value::String(word) if word.len() <= 64 => word.clone(),
+        serde_json::Value::Number(number) => number.to_string(),
+        _ => "none".to_owned(),
+    };
+    let (kind, code) = (word("type"), word("code"));
+    format!("the provider answered {status}, type {kind}, code {code}, {} bytes", text.len())
 }
 
 /// Runs `work` to its end even when nobody waits for it any more.

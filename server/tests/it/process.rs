@@ -249,8 +249,13 @@ fn no_secret_is_in_a_log_or_in_a_file() {
     let url = running.url().to_owned();
     let secret = make_key(&url);
     let chat = format!("{url}/v1/chat/completions");
-    for script in ["{}", r#"{\"status\":500}"#, r#"{\"garbage\":\"html\"}"#, r#"{\"status\":401}"#]
-    {
+    for script in [
+        "{}",
+        r#"{\"status\":500,\"error_body\":{\"error\":{\"message\":\"canary-prompt\"}}}"#,
+        r#"{\"status\":500,\"error_body\":\"canary-prompt\"}"#,
+        r#"{\"garbage\":\"html\"}"#,
+        r#"{\"status\":401}"#,
+    ] {
         let body = format!(
             r#"{{"model":"gpt-4o","messages":[{{"role":"user","content":"canary-prompt <<{script}>>"}}]}}"#
         );
@@ -261,6 +266,7 @@ fn no_secret_is_in_a_log_or_in_a_file() {
     let mut log = String::new();
     running.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
     assert!(log.contains("a provider refused our credential"), "{log}");
+    assert!(log.contains("the provider answered 500"), "{log}");
     let mut sinks = vec![("the log".to_owned(), log.into_bytes())];
     for path in files(&directory.path().join("data")) {
         sinks.push((path.display().to_string(), std::fs::read(&path).unwrap()));
