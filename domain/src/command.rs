@@ -1,14 +1,14 @@
 //! What an administrator can do to keys, as data, and who may. Every surface and the command line
 //! come down to these; a behaviour cannot exist on one of them alone.
 
-use crate::id::{KeyId, LimitId};
+use crate::id::{KeyId, LimitId, ProjectId, TeamId, Ulid, UserId};
 use crate::key::{Key, KeyKind, KeyState, SecretRecord};
-use crate::limit::Limit;
-use crate::money::Money;
+use crate::limit::{Enforcement, Limit, Unit};
 use crate::refusal::{Code, Refusal};
-use crate::rule::Rules;
+use crate::rule::{Pattern, Rules};
+use crate::scope::Owner;
 use crate::time::Timestamp;
-use crate::window::Window;
+use crate::window::{Period, Window};
 
 /// Who acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,13 +43,214 @@ impl Actor {
     }
 }
 
-/// Money a key may spend, as it is asked for.
+/// A limit as it is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allowance {
-    /// At most this much per turn of the window.
-    pub amount: Money,
+    /// What it counts.
+    pub unit: Unit,
+    /// At most this much per turn of the window, in the unit.
+    pub amount: i64,
     /// When it starts again.
     pub window: Window,
+    /// How strictly it is kept.
+    pub enforcement: Enforcement,
+}
+
+impl Allowance {
+    /// A hard one.
+    pub const fn hard(unit: Unit, amount: i64, window: Window) -> Self {
+        Self { unit, amount, window, enforcement: Enforcement::Hard }
+    }
+
+    const fn named(self, id: LimitId) -> Limit {
+        let Self { unit, amount, window, enforcement } = self;
+        Limit { id, unit, amount, window, enforcement }
+    }
+}
+
+/// A limit that surfaces know by a name of its own. A scope has at most one in each slot that was
+/// set by that name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// Money for ever, or per calendar day, week or month.
+    Spending,
+    /// Money per so many hours, days, weeks or months.
+    Recurring,
+    /// Requests in any 60 seconds.
+    RequestsPerMinute,
+    /// Tokens in any 60 seconds.
+    TokensPerMinute,
+    /// Tokens per calendar day.
+    TokensPerDay,
+    /// Calls in flight.
+    Parallel,
+}
+
+impl Slot {
+    /// Whether `limit` is the one this slot names.
+    pub const fn has(self, limit: &Limit) -> bool {
+        matches!(
+            (self, limit.unit, limit.window),
+            (Self::Spending, Unit::Money, Window::Lifetime | Window::Calendar { .. })
+                | (Self::Recurring, Unit::Money, Window::Anchored { .. })
+                | (Self::RequestsPerMinute, Unit::Requests, Window::Rolling { seconds: 60 })
+                | (Self::TokensPerMinute, Unit::Tokens, Window::Rolling { seconds: 60 })
+                | (Self::TokensPerDay, Unit::Tokens, Window::Calendar { period: Period::Day, .. })
+                | (Self::Parallel, Unit::InFlight, _)
+        )
+    }
+
+    /// What it counts.
+    pub const fn unit(self) -> Unit {
+        match self {
+            Self::Spending | Self::Recurring => Unit::Money,
+            Self::RequestsPerMinute => Unit::Requests,
+            Self::TokensPerMinute | Self::TokensPerDay => Unit::Tokens,
+            Self::Parallel => Unit::InFlight,
+        }
+    }
+
+    /// Its window, where nobody says another.
+    const fn window(self) -> Window {
+        match self {
+            Self::Spending | Self::Recurring | Self::Parallel => Window::Lifetime,
+            Self::RequestsPerMinute | Self::TokensPerMinute => Window::Rolling { seconds: 60 },
+            Self::TokensPerDay => Window::utc(Period::Day),
+        }
+    }
+}
+
+/// What is to be different about the limits of a scope.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LimitChange {
+    /// These and no others.
+    pub all: Option<Vec<Allowance>>,
+    /// Single ones, by the names surfaces have for them.
+    pub slots: Vec<SlotChange>,
+}
+
+/// What is to be different about the limit in one slot. `None` leaves as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotChange {
+    /// Which.
+    pub slot: Slot,
+    /// Another amount, or no limit at all.
+    pub amount: Option<Option<i64>>,
+    /// Another window.
+    pub window: Option<Window>,
+}
+
+impl LimitChange {
+    /// Whether it changes nothing.
+    pub const fn is_empty(&self) -> bool {
+        self.all.is_none() && self.slots.is_empty()
+    }
+
+    /// The limits after the change, where `old` are those before it. Another amount goes on with
+    /// the window as it stands; another unit or window is another limit, and starts anew. `fresh`
+    /// and the ids after it name limits that are new.
+    ///
+    /// # Errors
+    /// A window for a limit that does not exist, or two limits that count the same.
+    pub fn apply(self, old: &[Limit], fresh: LimitId) -> Result<Vec<Limit>, Refusal> {
+        let mut fresh = Fresh(fresh);
+        let mut limits = match self.all {
+            None => old.to_vec(),
+            Some(all) => all.into_iter().map(|one| one.like_one_of(old, &mut fresh)).collect(),
+        };
+        for change in self.slots {
+            let at = limits.iter().position(|limit| change.slot.has(limit));
+            let before = at.map(|at| limits.remove(at));
+            let Some(after) = change.apply(before, &mut fresh)? else { continue };
+            limits.insert(at.unwrap_or(limits.len()).min(limits.len()), after);
+        }
+        check(&limits)?;
+        Ok(limits)
+    }
+}
+
+impl Allowance {
+    /// The limit it makes; the old one with another amount, where there was one like it.
+    fn like_one_of(self, old: &[Limit], fresh: &mut Fresh) -> Limit {
+        let same = |limit: &&Limit| limit.unit == self.unit && limit.window.is_like(self.window);
+        match old.iter().find(same) {
+            Some(limit) => Limit { window: limit.window, ..self.named(limit.id) },
+            None => self.named(fresh.next()),
+        }
+    }
+}
+
+impl SlotChange {
+    fn apply(self, before: Option<Limit>, fresh: &mut Fresh) -> Result<Option<Limit>, Refusal> {
+        let amount = match (self.amount, before) {
+            (Some(None), _) => return Ok(None),
+            (Some(Some(amount)), _) => amount,
+            (None, Some(limit)) => limit.amount,
+            (None, None) if self.window.is_none_or(|window| window == self.slot.window()) => {
+                return Ok(None);
+            }
+            (None, None) => {
+                return Err(Refusal::new(
+                    Code::InvalidValue,
+                    "limit_reset says when a limit starts again, and there is none: send limit too.",
+                )
+                .about("limit_reset"));
+            }
+        };
+        let unit = self.slot.unit();
+        let old = before.map(|limit| limit.window);
+        let window = self.window.or(old).unwrap_or(self.slot.window());
+        let enforcement = before.map_or(Enforcement::Hard, |limit| limit.enforcement);
+        let wanted = Allowance { unit, amount, window, enforcement };
+        Ok(Some(wanted.like_one_of(before.as_slice(), fresh)))
+    }
+}
+
+/// Names for new limits.
+struct Fresh(LimitId);
+
+impl Fresh {
+    fn next(&mut self) -> LimitId {
+        let next = self.0;
+        self.0 = LimitId::from_ulid(Ulid::from_bits(next.ulid().bits().wrapping_add(1)));
+        next
+    }
+}
+
+/// The most limits one scope may have.
+const LIMITS_MAX: usize = 16;
+
+fn check(limits: &[Limit]) -> Result<(), Refusal> {
+    let no = |message: String| Err(Refusal::new(Code::InvalidValue, message).about("limits"));
+    if limits.len() > LIMITS_MAX {
+        return no(format!("There may be at most {LIMITS_MAX} limits on one thing."));
+    }
+    for (place, limit) in limits.iter().enumerate() {
+        if limits.iter().take(place).any(|other| other.is_like(limit)) {
+            return no(format!(
+                "Two limits count {} per the same window: one of them is enough.",
+                limit.unit.name()
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Where a key belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Home {
+    /// Its project.
+    pub project: ProjectId,
+    /// Its user.
+    pub user: Option<UserId>,
+    /// Its team, where it has no user.
+    pub team: Option<TeamId>,
+}
+
+impl Default for Home {
+    fn default() -> Self {
+        Self { project: ProjectId::DEFAULT, user: None, team: None }
+    }
 }
 
 /// A key to be made.
@@ -59,16 +260,18 @@ pub struct NewKey {
     pub kind: KeyKind,
     /// A label for people.
     pub name: String,
+    /// Where it belongs.
+    pub home: Home,
     /// What it may use.
     pub rules: Rules,
-    /// How much it may spend; `None` for any amount.
-    pub allowance: Option<Allowance>,
+    /// How much it may use.
+    pub limits: LimitChange,
     /// When it ends by itself.
     pub expires_at: Option<Timestamp>,
 }
 
 impl NewKey {
-    /// The record, opened by `secret`. `limit` names its limit, where it has one.
+    /// The record, opened by `secret`. `fresh` and the ids after it name its limits.
     ///
     /// # Errors
     /// The actor may not make such a key, or such a key makes no sense.
@@ -76,7 +279,7 @@ impl NewKey {
         self,
         actor: Actor,
         id: KeyId,
-        limit: LimitId,
+        fresh: LimitId,
         secret: SecretRecord,
         now: Timestamp,
     ) -> Result<Key, Refusal> {
@@ -94,34 +297,28 @@ impl NewKey {
                 return Err(Refusal::new(Code::WrongKeyType, "A regular key manages nothing."));
             }
         };
+        let limits = self.limits.apply(&[], fresh)?;
         if self.kind == KeyKind::Management
-            && (self.rules != Rules::default() || self.allowance.is_some())
+            && (self.rules != Rules::default() || !limits.is_empty())
         {
-            return Err(Refusal::new(
-                Code::InvalidValue,
-                "A management key calls no model: it has neither rules nor a spending limit. Give them to the keys it makes.",
-            )
-            .about("key_type"));
+            return Err(management_calls_nothing().about("key_type"));
         }
         if self.expires_at.is_some_and(|end| end <= now) {
             return Err(
                 Refusal::new(Code::InvalidValue, "expires_at is in the past.").about("expires_at")
             );
         }
-        let limits = self.allowance.map(|allowance| Limit {
-            id: limit,
-            amount: allowance.amount,
-            window: allowance.window,
-        });
         Ok(Key {
             id,
             kind: self.kind,
             name: self.name,
             maker,
-            user: None,
+            project: self.home.project,
+            user: self.home.user,
+            team: self.home.team,
             secrets: vec![secret],
             rules: self.rules,
-            limits: limits.into_iter().collect(),
+            limits,
             state: KeyState::Active,
             expires_at: self.expires_at,
             created_at: now,
@@ -138,37 +335,27 @@ pub struct KeyChange {
     pub name: Option<String>,
     /// Switched off or on.
     pub disabled: Option<bool>,
-    /// Another allowance, or none at all.
-    pub amount: Option<Option<Money>>,
-    /// Another window for the allowance.
-    pub window: Option<Window>,
-    /// Other models; empty for all.
-    pub allowed_models: Option<Vec<crate::rule::Pattern>>,
-    /// Other providers; empty for all.
-    pub allowed_providers: Option<Vec<crate::rule::Pattern>>,
+    /// Other limits.
+    pub limits: LimitChange,
+    /// Other rules.
+    pub rules: RulesChange,
 }
 
 impl KeyChange {
-    /// Changes `key`. `limit` names a limit that starts anew.
+    /// Changes `key`. `fresh` and the ids after it name limits that start anew.
     ///
     /// # Errors
     /// The key is revoked, or the change contradicts what is there; then nothing was changed.
-    pub fn apply(self, key: &mut Key, limit: LimitId, now: Timestamp) -> Result<(), Refusal> {
+    pub fn apply(self, key: &mut Key, fresh: LimitId, now: Timestamp) -> Result<(), Refusal> {
         if matches!(key.state, KeyState::Revoked { .. }) {
             return Err(gone());
         }
-        let limits = self.limits(key, limit)?;
-        if key.kind == KeyKind::Management
-            && (!limits.is_empty()
-                || self.allowed_models.is_some()
-                || self.allowed_providers.is_some())
-        {
-            return Err(Refusal::new(
-                Code::InvalidValue,
-                "A management key calls no model: it has neither rules nor a spending limit.",
-            ));
+        let limits = self.limits.apply(&key.limits, fresh)?;
+        if key.kind == KeyKind::Management && (!limits.is_empty() || !self.rules.is_empty()) {
+            return Err(management_calls_nothing());
         }
         key.limits = limits;
+        self.rules.apply(&mut key.rules);
         if let Some(name) = self.name {
             key.name = name;
         }
@@ -177,38 +364,80 @@ impl KeyChange {
             (Some(false), KeyState::Disabled { .. }) => key.state = KeyState::Active,
             (Some(_) | None, _) => {}
         }
-        if let Some(models) = self.allowed_models {
-            key.rules.allowed_models = models;
-        }
-        if let Some(providers) = self.allowed_providers {
-            key.rules.allowed_providers = providers;
-        }
         touch(key, now);
         Ok(())
     }
+}
 
-    /// The limits after the change. Another amount goes on with the window as it stands; another
-    /// window is another limit, and starts with what was spent in its own turn.
-    fn limits(&self, key: &Key, fresh: LimitId) -> Result<Vec<Limit>, Refusal> {
-        let old = key.limits.first().copied();
-        let amount = match self.amount {
-            Some(amount) => amount,
-            None => old.map(|limit| limit.amount),
-        };
-        let Some(amount) = amount else {
-            return match (self.window, old) {
-                (Some(Window::Calendar(_)), None) => Err(Refusal::new(
-                    Code::InvalidValue,
-                    "limit_reset says when a limit starts again, and this key has none: send limit too.",
-                )
-                .about("limit_reset")),
-                _ => Ok(Vec::new()),
-            };
-        };
-        let window = self.window.or(old.map(|limit| limit.window)).unwrap_or(Window::Lifetime);
-        let id = old.filter(|limit| limit.window == window).map_or(fresh, |limit| limit.id);
-        Ok(vec![Limit { id, amount, window }])
+/// What is to be different about rules. `None` leaves as it is; an empty list takes the rule away.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RulesChange {
+    /// Other models.
+    pub allowed_models: Option<Vec<Pattern>>,
+    /// Other models to deny.
+    pub denied_models: Option<Vec<Pattern>>,
+    /// Other providers.
+    pub allowed_providers: Option<Vec<Pattern>>,
+    /// Other providers to deny.
+    pub denied_providers: Option<Vec<Pattern>>,
+}
+
+impl RulesChange {
+    /// Whether it changes nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
     }
+
+    /// Changes `rules`.
+    pub fn apply(self, rules: &mut Rules) {
+        put(&mut rules.allowed_models, self.allowed_models);
+        put(&mut rules.denied_models, self.denied_models);
+        put(&mut rules.allowed_providers, self.allowed_providers);
+        put(&mut rules.denied_providers, self.denied_providers);
+    }
+}
+
+fn put<T>(place: &mut T, new: Option<T>) {
+    if let Some(new) = new {
+        *place = new;
+    }
+}
+
+/// What is to be different about a project, a team, a user or the instance.
+#[derive(Clone, Debug, Default)]
+pub struct OwnerChange {
+    /// Another label.
+    pub name: Option<String>,
+    /// Another team for a user, or none.
+    pub team: Option<Option<TeamId>>,
+    /// Other limits.
+    pub limits: LimitChange,
+    /// Other rules.
+    pub rules: RulesChange,
+}
+
+impl OwnerChange {
+    /// Changes `owner`. `fresh` and the ids after it name limits that start anew.
+    ///
+    /// # Errors
+    /// The change contradicts what is there; then nothing was changed.
+    pub fn apply(self, owner: &mut Owner, fresh: LimitId, now: Timestamp) -> Result<(), Refusal> {
+        let limits = self.limits.apply(&owner.limits, fresh)?;
+        owner.limits = limits;
+        self.rules.apply(&mut owner.rules);
+        put(&mut owner.name, self.name);
+        put(&mut owner.team, self.team);
+        owner.updated_at = now;
+        owner.revision = owner.revision.saturating_add(1);
+        Ok(())
+    }
+}
+
+fn management_calls_nothing() -> Refusal {
+    Refusal::new(
+        Code::InvalidValue,
+        "A management key calls no model: it has neither rules nor limits. Give them to the keys it makes.",
+    )
 }
 
 /// Ends `key` for good. A key that has ended stays as it is.
@@ -231,8 +460,9 @@ fn gone() -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::money::Money;
     use crate::secret::Secret;
-    use crate::window::Period;
+    use crate::window::{Every, Step, Zone};
 
     const NOW: Timestamp = Timestamp::from_seconds(1_000);
 
@@ -246,10 +476,16 @@ mod tests {
         NewKey {
             kind,
             name: "k".to_owned(),
+            home: Home::default(),
             rules: Rules::default(),
-            allowance: None,
+            limits: LimitChange::default(),
             expires_at: None,
         }
+    }
+
+    fn set(slot: Slot, amount: Option<i64>, window: Option<Window>) -> LimitChange {
+        let change = SlotChange { slot, amount: Some(amount), window };
+        LimitChange { all: None, slots: vec![change] }
     }
 
     #[test]
@@ -273,21 +509,54 @@ mod tests {
 
     #[test]
     fn another_amount_keeps_the_limit_and_another_window_makes_a_new_one() {
-        let dollars = |n: i64| Money::from_nanos(n * 1_000_000_000);
-        let allowance =
-            Some(Allowance { amount: dollars(5), window: Window::Calendar(Period::Month) });
-        let mut key = make(Actor::Operator, NewKey { allowance, ..new(KeyKind::Regular) }).unwrap();
-        let (old, fresh) = (key.limits[0].id, LimitId::new(NOW, 2));
-        let more = KeyChange { amount: Some(Some(dollars(9))), ..KeyChange::default() };
-        more.apply(&mut key, fresh, NOW).unwrap();
-        assert_eq!((key.limits[0].id, key.limits[0].amount, key.revision), (old, dollars(9), 2));
-        let daily =
-            KeyChange { window: Some(Window::Calendar(Period::Day)), ..KeyChange::default() };
-        daily.apply(&mut key, fresh, NOW).unwrap();
-        assert_eq!((key.limits[0].id, key.limits[0].amount), (fresh, dollars(9)));
-        let none = KeyChange { amount: Some(None), ..KeyChange::default() };
-        none.apply(&mut key, fresh, NOW).unwrap();
-        assert!(key.limits.is_empty());
+        let dollars = |n: i64| Money::from_nanos(n * 1_000_000_000).nanos();
+        let fresh = LimitId::new(NOW, 100);
+        let monthly = Some(Window::utc(Period::Month));
+        let limits = set(Slot::Spending, Some(dollars(5)), monthly).apply(&[], fresh).unwrap();
+        assert_eq!(limits[0].id, fresh);
+        let later = LimitId::new(NOW, 200);
+        let more = set(Slot::Spending, Some(dollars(9)), None).apply(&limits, later).unwrap();
+        assert_eq!((more[0].id, more[0].amount), (fresh, dollars(9)));
+        let same = set(Slot::Spending, Some(dollars(9)), monthly).apply(&more, later).unwrap();
+        assert_eq!(same, more);
+        let daily = Some(Window::utc(Period::Day));
+        let daily = set(Slot::Spending, Some(dollars(9)), daily).apply(&more, later).unwrap();
+        assert_eq!((daily[0].id, daily[0].amount), (later, dollars(9)));
+        let rpm = set(Slot::RequestsPerMinute, Some(3), None).apply(&daily, later).unwrap();
+        assert_eq!(rpm.len(), 2);
+        let none = set(Slot::Spending, None, None).apply(&rpm, later).unwrap();
+        assert_eq!(none, rpm[1..]);
+    }
+
+    #[test]
+    fn the_same_recurring_limit_goes_on_and_another_starts_now() {
+        let every = |amount, at| Window::Anchored {
+            anchor: Timestamp::from_seconds(at),
+            every: Every::new(amount, Step::Day).unwrap(),
+            zone: Zone::UTC,
+        };
+        let (first, second) = (LimitId::new(NOW, 100), LimitId::new(NOW, 200));
+        let set = |window| set(Slot::Recurring, Some(10), Some(window));
+        let old = set(every(1, 0)).apply(&[], first).unwrap();
+        assert_eq!(set(every(1, 77)).apply(&old, second).unwrap(), old);
+        let other = set(every(2, 77)).apply(&old, second).unwrap();
+        assert_eq!((other[0].id, other[0].window), (second, every(2, 77)));
+    }
+
+    #[test]
+    fn two_limits_that_count_the_same_are_one_too_many() {
+        let tokens = Allowance::hard(Unit::Tokens, 5, Window::Rolling { seconds: 60 });
+        let twice = LimitChange { all: Some(vec![tokens, tokens]), slots: Vec::new() };
+        assert!(twice.apply(&[], LimitId::new(NOW, 1)).is_err());
+        let reset_alone = LimitChange {
+            all: None,
+            slots: vec![SlotChange {
+                slot: Slot::Spending,
+                amount: None,
+                window: Some(Window::utc(Period::Day)),
+            }],
+        };
+        assert!(reset_alone.apply(&[], LimitId::new(NOW, 1)).is_err());
     }
 
     #[test]

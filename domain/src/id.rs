@@ -175,6 +175,11 @@ ids! {
     UserId = "user";
 }
 
+impl ProjectId {
+    /// The project of keys that were given no other.
+    pub const DEFAULT: Self = Self(Ulid(0));
+}
+
 impl fmt::Debug for Ulid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

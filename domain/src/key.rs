@@ -1,11 +1,9 @@
 //! The key: the record behind the secrets a client may send. What it may use stands in its rules,
 //! how much in its limits; whether it is alive is a question about a moment.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
-use crate::id::{KeyId, UserId};
+use crate::id::{KeyId, ProjectId, TeamId, UserId};
 use crate::limit::Limit;
 use crate::refusal::{Code, Refusal};
 use crate::rule::Rules;
@@ -43,8 +41,12 @@ pub struct Key {
     pub name: String,
     /// The management key that made it; `None` when the operator did.
     pub maker: Option<KeyId>,
+    /// The project it belongs to.
+    pub project: ProjectId,
     /// Whose it is, where it belongs to a person.
     pub user: Option<UserId>,
+    /// Its team, where it belongs to one and to no person; a user's key has the user's team.
+    pub team: Option<TeamId>,
     /// The secrets that open it.
     pub secrets: Vec<SecretRecord>,
     /// What it may use.
@@ -128,19 +130,14 @@ impl Key {
         }
     }
 
-    /// Whether some limit counts money.
-    pub fn has_money_limit(&self) -> bool {
-        !self.limits.is_empty()
-    }
-
-    /// The key says who it is at `now`, on a route for keys of `kind`.
+    /// Whether the key is alive at `now`, on a route for keys of `kind`.
     ///
     /// # Errors
     /// It is not alive, or not of that kind.
-    pub fn identify(self: Arc<Self>, kind: KeyKind, now: Timestamp) -> Result<Caller, Refusal> {
+    pub fn identify(&self, kind: KeyKind, now: Timestamp) -> Result<(), Refusal> {
         let no = |code, message| Err(Refusal::new(code, message));
         match (self.status(now), self.kind == kind) {
-            (Status::Active, true) => Ok(Caller { key: self }),
+            (Status::Active, true) => Ok(()),
             (Status::Active, false) => no(
                 Code::WrongKeyType,
                 match self.kind {
@@ -168,20 +165,6 @@ impl Key {
     }
 }
 
-/// Proof that a live key of the right kind is calling.
-#[must_use]
-#[derive(Debug)]
-pub struct Caller {
-    key: Arc<Key>,
-}
-
-impl Caller {
-    /// The key, as it was when it was asked.
-    pub fn key(&self) -> &Key {
-        &self.key
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,7 +175,9 @@ mod tests {
             kind: KeyKind::Regular,
             name: "test".to_owned(),
             maker: None,
+            project: ProjectId::DEFAULT,
             user: None,
+            team: None,
             secrets: Vec::new(),
             rules: Rules::default(),
             limits: Vec::new(),
@@ -221,8 +206,7 @@ mod tests {
     #[test]
     fn only_a_live_key_of_the_right_kind_is_a_caller() {
         let now = Timestamp::from_seconds(10);
-        let code =
-            |state, kind| Arc::new(key(state, None)).identify(kind, now).err().map(|no| no.code);
+        let code = |state, kind| key(state, None).identify(kind, now).err().map(|no| no.code);
         assert_eq!(code(KeyState::Active, KeyKind::Regular), None);
         assert_eq!(code(KeyState::Active, KeyKind::Management), Some(Code::WrongKeyType));
         let revoked = KeyState::Revoked { at: now };

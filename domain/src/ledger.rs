@@ -1,309 +1,367 @@
-//! The ledger's state machine: money is held before a call and settled after it, on every limit at
-//! once or on none. Deterministic: what happened before, the arguments and `now` decide. Where
-//! balances are kept, and what survives a crash, is the store's business.
+//! The ledger's state machine: what a call can use is held before it and settled after it, on every
+//! limit at once or on none. Deterministic: what happened before, the arguments and `now` decide.
+//! Which limits apply is `scope`'s to say; where numbers are kept, and what survives a crash, is the
+//! store's.
+
+mod hold;
+mod tally;
 
 use std::collections::HashMap;
 
 use smallvec::SmallVec;
 
-use crate::day::Day;
 use crate::id::{HoldId, LimitId};
-use crate::limit::Limit;
+use crate::limit::{Limit, Unit};
 use crate::money::Money;
-use crate::refusal::{Code, LimitReached, Refusal};
-use crate::time::Timestamp;
-use crate::window::Span;
+use crate::refusal::{Code, LimitReached, Refusal, Retry};
+use crate::scope::{Scope, ScopedLimit};
+use crate::window::Window;
 
-/// What was spent and is held of limits, each in its current window.
+pub use hold::{Hold, Part, Rate, Rates, Turn, Used, Want};
+pub use tally::{Balance, Loaded, Now};
+
+use tally::Tally;
+
+/// How every limit stands that was ever asked about.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    balances: HashMap<LimitId, Balance>,
+    accounts: HashMap<Scope, Account>,
 }
 
-/// How one limit stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Balance {
-    /// The window's turn the numbers are about.
-    pub span: Span,
-    /// Settled in this turn.
-    pub spent: Money,
-    /// Held by calls admitted in this turn that are still open.
-    pub held: Money,
+/// The limits of one scope. There are few: they are looked through.
+#[derive(Debug, Default)]
+struct Account {
+    tallies: SmallVec<[(LimitId, Tally); 2]>,
+    /// Open holds that have a part here.
+    holds: u32,
 }
 
-/// Money set aside for one call. It is closed exactly once, because closing takes it.
-#[must_use = "a hold that is dropped stays held: settle or release it"]
-#[derive(Debug, PartialEq, Eq)]
-pub struct Hold {
-    id: HoldId,
-    amount: Money,
-    parts: SmallVec<[(LimitId, Span); 2]>,
-}
-
-impl Hold {
-    /// Its name, which is also its ledger row's.
-    pub const fn id(&self) -> HoldId {
-        self.id
-    }
-
-    /// How much is set aside on each limit.
-    pub const fn amount(&self) -> Money {
-        self.amount
+impl Account {
+    fn tally(&mut self, limit: LimitId) -> Option<&mut Tally> {
+        self.tallies.iter_mut().find(|(id, _)| *id == limit).map(|(_, tally)| tally)
     }
 }
-
-/// The ledger does not know how much of this limit was spent before it was first asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unopened(pub LimitId);
 
 /// Why nothing was held.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotHeld {
-    /// Open this limit first, with what was spent of it.
-    Unopened(Unopened),
+    /// Some limit has to be opened first: see [`Ledger::missing`].
+    Unopened,
     /// It does not fit.
-    Refused(Refusal),
+    Short(Box<Short>),
+}
+
+/// A limit that a call does not fit, as it stood then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Short {
+    /// The limit that keeps the call waiting longest.
+    pub scoped: ScopedLimit,
+    /// How it stands.
+    pub balance: Balance,
+    /// How much of it the call wanted.
+    pub wanted: i64,
+    /// Microseconds until a lone call like this would fit; `None` where waiting does not help, or
+    /// nobody knows how long.
+    pub after: Option<u64>,
+    /// What all limits together have left.
+    pub room: Room,
+}
+
+/// What is left for one call: the least over all limits. `None` where nothing limits it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    /// Of money.
+    pub money: Option<Money>,
+    /// Of tokens.
+    pub tokens: Option<i64>,
+}
+
+impl Room {
+    fn narrow(&mut self, unit: Unit, left: i64) {
+        let left = left.max(0);
+        match unit {
+            Unit::Money => {
+                let left = Money::from_nanos(left);
+                self.money = Some(self.money.map_or(left, |other| other.min(left)));
+            }
+            Unit::Tokens => self.tokens = Some(self.tokens.map_or(left, |other| other.min(left))),
+            Unit::Requests | Unit::InFlight => {}
+        }
+    }
+}
+
+/// How a call is to fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// Into what is left.
+    All,
+    /// Into half of what is left of money and tokens, so that others fit beside it.
+    Half,
 }
 
 impl Ledger {
-    /// Tells the ledger what was spent of `limit` in the turn `span` before it was ever asked.
-    /// A limit it knows already stays as it is: the ledger's own numbers are newer.
-    pub fn open(&mut self, limit: LimitId, span: Span, spent: Money) {
-        self.balances.entry(limit).or_insert(Balance { span, spent, held: Money::ZERO });
+    /// The limits among `limits` that were never opened.
+    pub fn missing(&self, limits: &[ScopedLimit]) -> Vec<ScopedLimit> {
+        let unopened = |scoped: &&ScopedLimit| {
+            let account = self.accounts.get(&scoped.scope);
+            !account
+                .is_some_and(|account| account.tallies.iter().any(|(id, _)| *id == scoped.limit.id))
+        };
+        limits.iter().filter(unopened).copied().collect()
     }
 
-    /// Holds `amount` on every one of `limits`, or on none.
+    /// Tells what counted against a limit before it was first asked about. A limit that is open
+    /// already stays as it is: these numbers are newer.
+    pub fn open(&mut self, scoped: &ScopedLimit, loaded: &Loaded, now: Now) {
+        let account = self.accounts.entry(scoped.scope).or_default();
+        if account.tally(scoped.limit.id).is_none() {
+            let tally = Tally::new(&scoped.limit, loaded, now);
+            account.tallies.push((scoped.limit.id, tally));
+        }
+    }
+
+    /// Sets what `want` says aside on every one of `limits`, or on none.
     ///
     /// # Errors
-    /// The first limit it does not fit, or one that was never opened.
+    /// A limit it does not fit, or one that was never opened; then nothing has changed.
     pub fn reserve(
         &mut self,
         id: HoldId,
-        limits: &[Limit],
-        amount: Money,
-        now: Timestamp,
+        limits: &[ScopedLimit],
+        want: Want,
+        fit: Fit,
+        now: Now,
     ) -> Result<Hold, NotHeld> {
+        let mut shortest: Option<Short> = None;
+        let mut room = Room::default();
+        let mut rates = Rates::default();
+        for scoped in limits {
+            let limit = &scoped.limit;
+            let account = self.accounts.get_mut(&scoped.scope).ok_or(NotHeld::Unopened)?;
+            let tally = account.tally(limit.id).ok_or(NotHeld::Unopened)?;
+            tally.advance(limit, now);
+            let balance = tally.balance(limit, now);
+            let wanted = tally.amount(limit, want.of(limit.unit));
+            if limit.refuses() {
+                let left = limit.amount.saturating_sub(balance.taken());
+                room.narrow(limit.unit, left);
+                // Even a call that uses nothing needs a limit that is not exhausted.
+                let excess = wanted.max(1).saturating_sub(given(left, limit.unit, fit));
+                if excess > 0 {
+                    let after = if wanted.max(1) > limit.amount && limit.unit != Unit::Money {
+                        None
+                    } else {
+                        tally.wait(excess, now)
+                    };
+                    let short = Short { scoped: *scoped, balance, wanted, after, room };
+                    let longer = shortest.as_ref().is_none_or(|other| waits_longer(&short, other));
+                    shortest = if longer { Some(short) } else { shortest };
+                }
+            }
+            note(&mut rates, limit, &balance, wanted, now);
+        }
+        if let Some(short) = shortest {
+            return Err(NotHeld::Short(Box::new(Short { room, ..short })));
+        }
         let mut parts = SmallVec::new();
-        for limit in limits {
-            let balance = self.balance(limit, now).map_err(NotHeld::Unopened)?;
-            if !fits(balance, limit.amount, amount) {
-                return Err(NotHeld::Refused(no_money(limit, balance, amount)));
+        let mut last = None;
+        for scoped in limits {
+            let Some(account) = self.accounts.get_mut(&scoped.scope) else { continue };
+            if last != Some(scoped.scope) {
+                account.holds = account.holds.saturating_add(1);
+                last = Some(scoped.scope);
             }
-            parts.push((limit.id, balance.span));
+            let Some(tally) = account.tally(scoped.limit.id) else { continue };
+            let amount = tally.amount(&scoped.limit, want.of(scoped.limit.unit));
+            let turn = tally.hold(&scoped.limit, amount, now);
+            let ScopedLimit { scope, limit: Limit { id: limit, unit, .. } } = *scoped;
+            parts.push(Part { scope, limit, unit, turn, amount });
         }
-        for (limit, _) in &parts {
-            if let Some(balance) = self.balances.get_mut(limit) {
-                balance.held = balance.held.saturating_add(amount);
-            }
-        }
-        Ok(Hold { id, amount, parts })
+        Ok(Hold { id, want, parts, rates })
     }
 
-    /// Closes `hold` with what the call really cost, in the turn it was admitted in. More than was
+    /// Closes `hold` with what the call really used, in the turns it was admitted in. More than was
     /// held is booked all the same: the ledger tells the truth, and the limit refuses from then on.
-    pub fn settle(&mut self, hold: Hold, actual: Money) {
-        for (limit, span) in hold.parts {
-            let Some(balance) = self.balances.get_mut(&limit) else { continue };
-            if balance.span == span {
-                balance.held = balance.held.saturating_sub(hold.amount);
-                balance.spent = balance.spent.saturating_add(actual);
-            }
-        }
+    pub fn settle(&mut self, hold: Hold, used: Used) {
+        self.close(hold, Some(&used));
     }
 
-    /// Closes `hold` with nothing spent.
+    /// Closes `hold` with nothing used: the call was never made.
     pub fn release(&mut self, hold: Hold) {
-        self.settle(hold, Money::ZERO);
+        self.close(hold, None);
     }
 
-    /// How `limit` stands at `now`.
-    ///
-    /// # Errors
-    /// It was never opened.
-    pub fn balance(&mut self, limit: &Limit, now: Timestamp) -> Result<Balance, Unopened> {
-        let balance = self.balances.get_mut(&limit.id).ok_or(Unopened(limit.id))?;
-        // A window that is over makes room for the next; a clock that went back reopens none.
-        if balance.span.end.is_some_and(|end| now >= end) {
-            let span = limit.window.span(now);
-            *balance = Balance { span, spent: Money::ZERO, held: Money::ZERO };
-        }
-        Ok(*balance)
-    }
-}
-
-fn fits(balance: Balance, allowed: Money, wanted: Money) -> bool {
-    let taken = balance.spent.checked_add(balance.held);
-    // A call that costs nothing still needs a limit that is not exhausted.
-    let least = if wanted == Money::ZERO { Money::from_nanos(1) } else { wanted };
-    taken.and_then(|taken| taken.checked_add(least)).is_some_and(|all| all <= allowed)
-}
-
-fn no_money(limit: &Limit, balance: Balance, wanted: Money) -> Refusal {
-    let left = limit.amount.saturating_sub(balance.spent).saturating_sub(balance.held);
-    let until = match balance.span.end {
-        Some(end) => format!("It starts again on {} (UTC).", Day::of_moment(end)),
-        None => "It does not start again.".to_owned(),
-    };
-    let mut refusal = Refusal::new(
-        Code::InsufficientQuota,
-        format!(
-            "You exceeded your current quota: this key's limit of {} USD has {left} USD left, and this call may cost up to {wanted} USD. {until} A smaller max_tokens makes a call cheaper to admit; whoever administers the key can raise the limit.",
-            limit.amount
-        ),
-    );
-    refusal.limit = Some(Box::new(LimitReached {
-        limit: limit.id,
-        amount: limit.amount,
-        spent: balance.spent,
-        held: balance.held,
-        wanted,
-        resets_at: balance.span.end,
-    }));
-    refusal
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::window::{Period, Window};
-    use proptest::prelude::*;
-
-    fn limit(number: u128, nanos: i64, window: Window) -> Limit {
-        let id = LimitId::new(Timestamp::from_seconds(0), number);
-        Limit { id, amount: Money::from_nanos(nanos), window }
-    }
-
-    fn id(number: u128) -> HoldId {
-        HoldId::new(Timestamp::from_seconds(0), number)
-    }
-
-    fn opened(limits: &[Limit], now: Timestamp) -> Ledger {
-        let mut ledger = Ledger::default();
-        for limit in limits {
-            ledger.open(limit.id, limit.window.span(now), Money::ZERO);
-        }
-        ledger
-    }
-
-    #[test]
-    fn all_limits_hold_or_none_does() {
-        let now = Timestamp::from_seconds(100);
-        let limits = [limit(1, 100, Window::Lifetime), limit(2, 50, Window::Lifetime)];
-        let mut ledger = opened(&limits, now);
-        let refused = ledger.reserve(id(1), &limits, Money::from_nanos(60), now);
-        let Err(NotHeld::Refused(refusal)) = refused else { panic!("{refused:?}") };
-        assert_eq!(refusal.limit.unwrap().limit, limits[1].id);
-        for limit in &limits {
-            assert_eq!(ledger.balance(limit, now).unwrap().held, Money::ZERO);
-        }
-        let hold = ledger.reserve(id(2), &limits, Money::from_nanos(50), now).unwrap();
-        ledger.settle(hold, Money::from_nanos(20));
-        for limit in &limits {
-            let balance = ledger.balance(limit, now).unwrap();
-            assert_eq!((balance.spent.nanos(), balance.held.nanos()), (20, 0));
-        }
-    }
-
-    #[test]
-    fn a_hold_settles_in_the_turn_it_was_admitted_in() {
-        let day = Window::Calendar(Period::Day);
-        let limits = [limit(1, 100, day)];
-        let evening = Timestamp::from_seconds(86_399);
-        let mut ledger = opened(&limits, evening);
-        let hold = ledger.reserve(id(1), &limits, Money::from_nanos(100), evening).unwrap();
-        let morning = Timestamp::from_seconds(86_400);
-        let next = ledger.reserve(id(2), &limits, Money::from_nanos(100), morning).unwrap();
-        ledger.settle(hold, Money::from_nanos(90));
-        assert_eq!(ledger.balance(&limits[0], morning).unwrap().held.nanos(), 100);
-        ledger.release(next);
-        let balance = ledger.balance(&limits[0], morning).unwrap();
-        assert_eq!((balance.spent.nanos(), balance.held.nanos()), (0, 0));
-    }
-
-    #[test]
-    fn nothing_left_refuses_even_what_is_free() {
-        let now = Timestamp::from_seconds(0);
-        let limits = [limit(1, 0, Window::Lifetime)];
-        let mut ledger = opened(&limits, now);
-        assert!(ledger.reserve(id(1), &limits, Money::ZERO, now).is_err());
-    }
-
-    #[test]
-    fn a_limit_nobody_opened_is_not_taken_for_unspent() {
-        let limits = [limit(1, 100, Window::Lifetime)];
-        let refused =
-            Ledger::default().reserve(id(1), &limits, Money::ZERO, Timestamp::from_seconds(0));
-        assert_eq!(refused, Err(NotHeld::Unopened(Unopened(limits[0].id))));
-    }
-
-    #[derive(Clone, Debug)]
-    enum Step {
-        Reserve(i64),
-        Settle(usize, i64),
-        Release(usize),
-        Wait(u32),
-    }
-
-    fn step() -> impl Strategy<Value = Step> {
-        prop_oneof![
-            (0..120_i64).prop_map(Step::Reserve),
-            (0..8_usize, 0..100_i64).prop_map(|(which, percent)| Step::Settle(which, percent)),
-            (0..8_usize).prop_map(Step::Release),
-            (0..50_000_u32).prop_map(Step::Wait),
-        ]
-    }
-
-    proptest! {
-        /// Against a list of everything that happened, from which each decision is made anew.
-        #[test]
-        fn decisions_and_balances_follow_the_written_definition(steps in prop::collection::vec(step(), 1..80)) {
-            let limits = [limit(1, 300, Window::Lifetime), limit(2, 150, Window::Calendar(Period::Day))];
-            let mut now = Timestamp::from_seconds(80_000);
-            let mut ledger = opened(&limits, now);
-            // (admitted at, amount, Some(actual) once closed)
-            let mut history: Vec<(Timestamp, i64, Option<i64>)> = Vec::new();
-            let mut open: Vec<(usize, Hold)> = Vec::new();
-            for (number, step) in (0_u128..).zip(steps) {
-                match step {
-                    Step::Wait(seconds) => now = now.plus_seconds(i64::from(seconds)),
-                    Step::Reserve(amount) => {
-                        let fits = limits.iter().all(|limit| {
-                            let span = limit.window.span(now);
-                            let taken: i64 = history.iter().filter(|(at, ..)| *at >= span.start).map(|(_, amount, actual)| actual.unwrap_or(*amount)).sum();
-                            taken + amount.max(1) <= limit.amount.nanos()
-                        });
-                        match ledger.reserve(id(number), &limits, Money::from_nanos(amount), now) {
-                            Ok(hold) => {
-                                prop_assert!(fits, "held what does not fit");
-                                open.push((history.len(), hold));
-                                history.push((now, amount, None));
-                            }
-                            Err(_) => prop_assert!(!fits, "refused what fits"),
-                        }
-                    }
-                    Step::Settle(which, percent) if !open.is_empty() => {
-                        let (place, hold) = open.remove(which % open.len());
-                        let actual = hold.amount().nanos() * percent / 100;
-                        ledger.settle(hold, Money::from_nanos(actual));
-                        history[place].2 = Some(actual);
-                    }
-                    Step::Release(which) if !open.is_empty() => {
-                        let (place, hold) = open.remove(which % open.len());
-                        ledger.release(hold);
-                        history[place].2 = Some(0);
-                    }
-                    Step::Settle(..) | Step::Release(_) => {}
-                }
-                for limit in &limits {
-                    let span = limit.window.span(now);
-                    let balance = ledger.balance(limit, now).unwrap();
-                    let inside = || history.iter().filter(|(at, ..)| *at >= span.start);
-                    let spent: i64 = inside().filter_map(|(_, _, actual)| *actual).sum();
-                    let held: i64 = inside().filter(|(.., actual)| actual.is_none()).map(|(_, amount, _)| *amount).sum();
-                    prop_assert_eq!((balance.spent.nanos(), balance.held.nanos()), (spent, held));
-                    prop_assert!(spent + held <= limit.amount.nanos());
-                }
+    fn close(&mut self, hold: Hold, used: Option<&Used>) {
+        let mut last = None;
+        for part in hold.parts {
+            let Some(account) = self.accounts.get_mut(&part.scope) else { continue };
+            if last != Some(part.scope) {
+                account.holds = account.holds.saturating_sub(1);
+                last = Some(part.scope);
+            }
+            if let Some(tally) = account.tally(part.limit) {
+                tally.close(&part, used);
             }
         }
     }
+
+    /// Takes back what an attempt was charged too much, in those of its turns that are still open.
+    pub fn refund(&mut self, parts: &[Part], too_much: Used) {
+        for part in parts {
+            let amount = match part.unit {
+                Unit::Money => too_much.money.nanos(),
+                Unit::Tokens => too_much.tokens,
+                Unit::Requests | Unit::InFlight => 0,
+            };
+            let account = self.accounts.get_mut(&part.scope);
+            if let (Turn::Began(start), Some(account)) = (part.turn, account)
+                && let Some(tally) = account.tally(part.limit)
+            {
+                tally.refund(start, amount);
+            }
+        }
+    }
+
+    /// How a limit stands; `None` where it was never opened.
+    pub fn balance(&mut self, scoped: &ScopedLimit, now: Now) -> Option<Balance> {
+        let tally = self.accounts.get_mut(&scoped.scope)?.tally(scoped.limit.id)?;
+        tally.advance(&scoped.limit, now);
+        Some(tally.balance(&scoped.limit, now))
+    }
+
+    /// How many scopes it keeps numbers of.
+    pub fn len(&self) -> usize {
+        self.accounts.len()
+    }
+
+    /// Whether it keeps none.
+    pub fn is_empty(&self) -> bool {
+        self.accounts.is_empty()
+    }
+
+    /// Forgets every scope that can be opened again as it is: nothing is held, and nothing counts
+    /// in a rolling window.
+    pub fn forget_idle(&mut self, now: Now) {
+        self.accounts.retain(|_, account| {
+            account.holds > 0 || account.tallies.iter().any(|(_, tally)| !tally.is_idle(now))
+        });
+    }
+}
+
+/// How much of what is left one call may take.
+fn given(left: i64, unit: Unit, fit: Fit) -> i64 {
+    match (fit, unit) {
+        (Fit::Half, Unit::Money | Unit::Tokens) => left.div_euclid(2),
+        (Fit::All | Fit::Half, _) => left,
+    }
+}
+
+/// Whether `one` keeps a call waiting longer than `other`: for ever is longest, and then money is,
+/// since no waiting client should be told of a minute when its money is gone.
+fn waits_longer(one: &Short, other: &Short) -> bool {
+    let rank = |short: &Short| {
+        let is_money = short.scoped.limit.unit == Unit::Money;
+        (is_money, short.after.is_none(), short.after.unwrap_or(0))
+    };
+    rank(one) > rank(other)
+}
+
+/// Remembers the rate that has least left.
+fn note(rates: &mut Rates, limit: &Limit, balance: &Balance, wanted: i64, now: Now) {
+    let rate = match limit.unit {
+        Unit::Requests => &mut rates.requests,
+        Unit::Tokens => &mut rates.tokens,
+        Unit::Money | Unit::InFlight => return,
+    };
+    let left = limit.amount.saturating_sub(balance.taken()).saturating_sub(wanted).max(0);
+    if limit.refuses() && rate.is_none_or(|other| left < other.left) {
+        let full_after = match (limit.window, balance.span.end) {
+            // What is admitted now is the last to leave.
+            (Window::Rolling { seconds }, _) => u64::from(seconds).saturating_mul(1_000_000),
+            (_, Some(end)) => end.since(now.wall),
+            (_, None) => u64::MAX,
+        };
+        *rate = Some(Rate { amount: limit.amount, left, full_after });
+    }
+}
+
+impl Short {
+    /// The no to the caller. `whose` says in words what the limit hangs on: "this key", "the team
+    /// 'search'".
+    pub fn refusal(&self, whose: &str) -> Refusal {
+        let limit = &self.scoped.limit;
+        let never = self.wanted.max(1) > limit.amount;
+        let left = limit.amount.saturating_sub(self.balance.taken());
+        let amount = limit.shown(limit.amount);
+        let (code, message) = match limit.unit {
+            Unit::Money => (
+                Code::InsufficientQuota,
+                format!(
+                    "You exceeded your current quota: {whose} may spend {amount}, has {} left, and this call may cost up to {}.",
+                    limit.shown(left),
+                    limit.shown(self.wanted)
+                ),
+            ),
+            Unit::Tokens if never && limit.amount > 0 => (
+                Code::RequestExceedsLimit,
+                format!(
+                    "This call may use up to {}, and {whose} may use no more than {amount} at all. A smaller max_tokens or a shorter prompt fits.",
+                    limit.shown(self.wanted)
+                ),
+            ),
+            Unit::Tokens => (
+                Code::RateLimitExceeded,
+                format!(
+                    "Rate limit reached: {whose} may use {amount}, has {left} left, and this call may use up to {}.",
+                    self.wanted
+                ),
+            ),
+            Unit::Requests => (
+                Code::RateLimitExceeded,
+                format!("Rate limit reached: {whose} may make {amount}, and made them."),
+            ),
+            Unit::InFlight => (
+                Code::ConcurrencyLimitExceeded,
+                format!("{whose} may have {amount} at a time, and has them."),
+            ),
+        };
+        let until = match (self.balance.span.end, limit.unit) {
+            (Some(end), _) => format!(" It starts again at {end}."),
+            (None, Unit::Money) => " It does not start again.".to_owned(),
+            (None, _) => String::new(),
+        };
+        let message = format!("{message}{until} Whoever administers it can raise the limit.");
+        let mut refusal = Refusal::new(code, capital(&message));
+        let rolling = matches!(limit.window, Window::Rolling { .. });
+        if limit.unit == Unit::InFlight && limit.amount > 0 {
+            // Nobody knows when a call ends; a second is what clients wait anyway.
+            refusal.retry_after_ms = Some(1_000);
+        } else if code == Code::RateLimitExceeded {
+            refusal.retry_after_ms = self.after.map(|micros| micros.div_ceil(1_000).max(1));
+            if !rolling || refusal.retry_after_ms.is_none() {
+                refusal.retry = Retry::Never;
+            }
+        } else {
+            refusal.retry = Retry::Never;
+        }
+        refusal.param = match (limit.unit, rolling) {
+            (Unit::Requests, true) => Some("rpm".to_owned()),
+            (Unit::Tokens, true) => Some("tpm".to_owned()),
+            _ => None,
+        };
+        refusal.limit = Some(Box::new(LimitReached {
+            scoped: self.scoped,
+            spent: self.balance.spent,
+            held: self.balance.held,
+            wanted: self.wanted,
+            resets_at: self.balance.span.end,
+        }));
+        refusal
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
 }

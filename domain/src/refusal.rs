@@ -1,8 +1,7 @@
 //! Every "no" and every failure a client can see, in one table: its code, its HTTP status, its
 //! kind, whether sending the same again can help. How it looks in a dialect is not decided here.
 
-use crate::id::LimitId;
-use crate::money::Money;
+use crate::scope::ScopedLimit;
 use crate::time::Timestamp;
 
 /// What went wrong, in the words the field uses for the error's `type`.
@@ -107,6 +106,8 @@ codes! {
     InvalidUpgrade = "invalid_upgrade", 400, InvalidRequest, Never;
     /// A rule that makes no sense or names nothing that exists.
     InvalidRule = "invalid_rule", 400, InvalidRequest, Never;
+    /// One call alone may use more than a limit allows at all.
+    RequestExceedsLimit = "request_exceeds_limit", 400, InvalidRequest, Never;
     /// No secret was sent.
     MissingApiKey = "missing_api_key", 401, Authentication, Never;
     /// No key has this secret.
@@ -149,6 +150,10 @@ codes! {
     UnsupportedMediaType = "unsupported_media_type", 415, InvalidRequest, Never;
     /// The body is encoded in a way nobody here can undo.
     UnsupportedEncoding = "unsupported_encoding", 415, InvalidRequest, Never;
+    /// A limit on requests or tokens is reached.
+    RateLimitExceeded = "rate_limit_exceeded", 429, RateLimit, Later;
+    /// A limit on calls in flight is reached.
+    ConcurrencyLimitExceeded = "concurrency_limit_exceeded", 429, RateLimit, Later;
     /// The provider's own rate limit.
     UpstreamRateLimited = "upstream_rate_limited", 429, RateLimit, Later;
     /// Something broke on our side.
@@ -180,29 +185,30 @@ pub struct Refusal {
     pub limit: Option<Box<LimitReached>>,
     /// When the same request can pass, in milliseconds from now, where that is known.
     pub retry_after_ms: Option<u64>,
+    /// Whether a client's automatic retry can help.
+    pub retry: Retry,
 }
 
-/// The limit that refused a call, as it stood then.
+/// The limit that refused a call, as it stood then. Amounts are in the limit's unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitReached {
-    /// Which limit.
-    pub limit: LimitId,
-    /// How much the limit allows.
-    pub amount: Money,
+    /// Which limit, and what it hangs on.
+    pub scoped: ScopedLimit,
     /// How much of it was spent.
-    pub spent: Money,
+    pub spent: i64,
     /// How much of it calls in flight held.
-    pub held: Money,
+    pub held: i64,
     /// How much the refused call would have held.
-    pub wanted: Money,
-    /// When its window ends; `None` for one that lasts for ever.
+    pub wanted: i64,
+    /// When its window ends; `None` for one that lasts for ever, or rolls.
     pub resets_at: Option<Timestamp>,
 }
 
 impl Refusal {
     /// A refusal with its sentence.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), param: None, limit: None, retry_after_ms: None }
+        let (message, retry) = (message.into(), code.retry());
+        Self { code, message, param: None, limit: None, retry_after_ms: None, retry }
     }
 
     /// The same, naming the member of the request at fault.

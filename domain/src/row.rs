@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{HoldId, KeyId, RequestId};
+use crate::ledger::{Part, Used};
 use crate::money::{Money, Price};
 use crate::time::Timestamp;
 use crate::usage::{Class, Evidence, Usage};
@@ -35,6 +36,10 @@ pub struct Row {
     pub evidence: Evidence,
     /// What it cost; `None` where the model has no price.
     pub cost: Option<Money>,
+    /// The most it could cost, held before it; zero where no limit on money applied.
+    pub held: Money,
+    /// Tokens that limits counted: those used, or those held where nobody knows better.
+    pub tokens: i64,
     /// The version of the price list the rates are from.
     pub price_version: Arc<str>,
     /// The rates of the classes that were used, so that the cost can be computed again.
@@ -55,6 +60,50 @@ pub struct Row {
     pub total_micros: u64,
 }
 
+impl Row {
+    /// What limits count of it.
+    pub fn used(&self) -> Used {
+        Used { money: self.cost.unwrap_or_default(), tokens: self.tokens }
+    }
+
+    /// What it cost beyond the most it could: a provider reported more than it was allowed to use.
+    pub fn overrun(&self) -> Money {
+        let cost = self.cost.unwrap_or_default();
+        if self.held == Money::ZERO {
+            return Money::ZERO;
+        }
+        cost.saturating_sub(self.held).max(Money::ZERO)
+    }
+}
+
+/// What is written down before a provider is called.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Began {
+    /// The row that stands if nobody writes a better one: the call is charged what was held.
+    pub row: Row,
+    /// Where it is held.
+    pub parts: Vec<Part>,
+}
+
+/// What an attempt was charged too much, given back on evidence. The row it corrects stays.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Correction {
+    /// The row.
+    pub attempt: HoldId,
+    /// The key whose call it was.
+    pub key: KeyId,
+    /// How much less it cost.
+    pub money: Money,
+    /// How many tokens less limits count.
+    pub tokens: i64,
+    /// Why: what the provider's own records say.
+    pub evidence: Arc<str>,
+    /// Who gave it back.
+    pub actor: Arc<str>,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -71,6 +120,8 @@ pub enum Ending {
     TimedOut,
     /// We stopped before the end.
     Stopped,
+    /// The process was killed before the end.
+    Killed,
 }
 
 impl Ending {
@@ -83,6 +134,7 @@ impl Ending {
             Self::ProviderBroke => "provider_broke",
             Self::TimedOut => "timed_out",
             Self::Stopped => "stopped",
+            Self::Killed => "killed",
         }
     }
 }

@@ -4,8 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::key::Caller;
 use crate::refusal::{Code, Refusal};
+use crate::scope::Caller;
 
 /// A name to compare with, where `*` stands for any run of characters: `gpt-4o`, `openai/*`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

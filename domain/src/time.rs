@@ -1,9 +1,12 @@
 //! Moments, and where they and randomness come from. The only implementations that look at the
 //! machine live in `server`; the manual clock here is for tests and simulations.
 
+use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
+
+use crate::day::Day;
 
 /// A moment: microseconds since 1970-01-01T00:00:00Z, without leap seconds.
 #[derive(
@@ -70,6 +73,17 @@ impl Timestamp {
     /// Microseconds from `earlier` to this moment; 0 where `earlier` is later.
     pub fn since(self, earlier: Self) -> u64 {
         u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
+    }
+}
+
+/// As RFC 3339 writes it in UTC, to the second: `2026-11-21T13:16:13Z`.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let second = self.seconds().rem_euclid(SECONDS_PER_DAY);
+        let (hour, rest) =
+            (second.div_euclid(SECONDS_PER_HOUR), second.rem_euclid(SECONDS_PER_HOUR));
+        let (minute, second) = (rest.div_euclid(60), rest.rem_euclid(60));
+        write!(f, "{}T{hour:02}:{minute:02}:{second:02}Z", Day::of_moment(*self))
     }
 }
 

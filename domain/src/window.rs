@@ -13,7 +13,26 @@ pub enum Window {
     /// For ever.
     Lifetime,
     /// From UTC midnight of the period's first day to that of the next period.
-    Calendar(Period),
+    Calendar {
+        /// p
+        period: Period,
+        /// z
+        zone: Zone,
+    },
+    /// a
+    Anchored {
+        /// a
+        anchor: Timestamp,
+        /// e
+        every: Every,
+        /// z
+        zone: Zone,
+    },
+    /// The last so many seconds, whenever it is asked.
+    Rolling {
+        /// How many.
+        seconds: u32,
+    },
 }
 
 /// A calendar period.
@@ -37,12 +56,62 @@ pub struct Span {
     pub end: Option<Timestamp>,
 }
 
+/// z
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Zone;
+impl Zone {
+    /// u
+    pub const UTC: Self = Self;
+}
+/// e
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Every {
+    /// a
+    pub amount: u16,
+    /// s
+    pub unit: Step,
+}
+impl Every {
+    /// n
+    pub fn new(amount: u16, unit: Step) -> Result<Self, ()> {
+        Ok(Self { amount, unit })
+    }
+}
+/// s
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Step {
+    /// h
+    Hour,
+    /// d
+    Day,
+    /// w
+    Week,
+    /// m
+    Month,
+}
+
 impl Window {
+    /// From UTC midnight of the period's first day.
+    pub const fn utc(period: Period) -> Self {
+        Self::Calendar { period, zone: Zone::UTC }
+    }
+
+    /// Whether both start again in the same rhythm, wherever they are anchored.
+    pub fn is_like(self, other: Self) -> bool {
+        match (self, other) {
+            (
+                Self::Anchored { every, zone, .. },
+                Self::Anchored { every: other_every, zone: other_zone, .. },
+            ) => every == other_every && zone == other_zone,
+            _ => self == other,
+        }
+    }
+
     /// The turn that `now` belongs to.
     pub fn span(self, now: Timestamp) -> Span {
         match self {
             Self::Lifetime => Span { start: Timestamp::from_micros(0), end: None },
-            Self::Calendar(period) => {
+            Self::Calendar { period, .. } => {
                 let today = Day::of_moment(now);
                 let (first, next) = match period {
                     Period::Day => (today, today.plus(1)),
@@ -50,6 +119,10 @@ impl Window {
                     Period::Month => (today.first_of_month(), today.first_of_next_month()),
                 };
                 Span { start: first.start(), end: Some(next.start()) }
+            }
+            Self::Anchored { .. } => Span { start: now, end: None },
+            Self::Rolling { seconds } => {
+                Span { start: now.plus_seconds(i64::from(seconds).saturating_neg()), end: None }
             }
         }
     }
@@ -81,7 +154,7 @@ mod tests {
             (Period::Month, "2024-02-29T12:00:00", "2024-02-01T00:00:00", "2024-03-01T00:00:00"),
             (Period::Month, "2025-01-01T00:00:00", "2025-01-01T00:00:00", "2025-02-01T00:00:00"),
         ] {
-            let span = Window::Calendar(period).span(at(now));
+            let span = Window::utc(period).span(at(now));
             assert_eq!(span, Span { start: at(start), end: Some(at(end)) }, "{period:?} {now}");
         }
     }
@@ -91,7 +164,7 @@ mod tests {
         fn a_span_holds_its_moment_and_borders_on_the_next(seconds in -4_000_000_000_i64..40_000_000_000) {
             let now = Timestamp::from_seconds(seconds);
             for period in [Period::Day, Period::Week, Period::Month] {
-                let window = Window::Calendar(period);
+                let window = Window::utc(period);
                 let span = window.span(now);
                 let end = span.end.unwrap();
                 prop_assert!(span.start <= now && now < end);
