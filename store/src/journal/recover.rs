@@ -125,7 +125,7 @@ pub(super) fn widened(
 
 /// When the UTC month of `at` is over.
 pub(super) fn month_end(at: Timestamp) -> Timestamp {
-    Window::Calendar(Period::Month).span(at).end.unwrap_or(at)
+    Window::utc(Period::Month).span(at).end.unwrap_or(at)
 }
 
 /// Opens, and where it is missing makes, the segment that rows are appended to.
