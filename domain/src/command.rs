@@ -197,7 +197,7 @@ impl KeyChange {
         };
         let Some(amount) = amount else {
             return match (self.window, old) {
-                (Some(Window::Calendar(_)), None) => Err(Refusal::new(
+                (Some(Window::Calendar { .. }), None) => Err(Refusal::new(
                     Code::InvalidValue,
                     "limit_reset says when a limit starts again, and this key has none: send limit too.",
                 )
@@ -274,15 +274,13 @@ mod tests {
     #[test]
     fn another_amount_keeps_the_limit_and_another_window_makes_a_new_one() {
         let dollars = |n: i64| Money::from_nanos(n * 1_000_000_000);
-        let allowance =
-            Some(Allowance { amount: dollars(5), window: Window::Calendar(Period::Month) });
+        let allowance = Some(Allowance { amount: dollars(5), window: Window::utc(Period::Month) });
         let mut key = make(Actor::Operator, NewKey { allowance, ..new(KeyKind::Regular) }).unwrap();
         let (old, fresh) = (key.limits[0].id, LimitId::new(NOW, 2));
         let more = KeyChange { amount: Some(Some(dollars(9))), ..KeyChange::default() };
         more.apply(&mut key, fresh, NOW).unwrap();
         assert_eq!((key.limits[0].id, key.limits[0].amount, key.revision), (old, dollars(9), 2));
-        let daily =
-            KeyChange { window: Some(Window::Calendar(Period::Day)), ..KeyChange::default() };
+        let daily = KeyChange { window: Some(Window::utc(Period::Day)), ..KeyChange::default() };
         daily.apply(&mut key, fresh, NOW).unwrap();
         assert_eq!((key.limits[0].id, key.limits[0].amount), (fresh, dollars(9)));
         let none = KeyChange { amount: Some(None), ..KeyChange::default() };

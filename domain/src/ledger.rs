@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_hold_settles_in_the_turn_it_was_admitted_in() {
-        let day = Window::Calendar(Period::Day);
+        let day = Window::utc(Period::Day);
         let limits = [limit(1, 100, day)];
         let evening = Timestamp::from_seconds(86_399);
         let mut ledger = opened(&limits, evening);
@@ -257,7 +257,7 @@ mod tests {
         /// Against a list of everything that happened, from which each decision is made anew.
         #[test]
         fn decisions_and_balances_follow_the_written_definition(steps in prop::collection::vec(step(), 1..80)) {
-            let limits = [limit(1, 300, Window::Lifetime), limit(2, 150, Window::Calendar(Period::Day))];
+            let limits = [limit(1, 300, Window::Lifetime), limit(2, 150, Window::utc(Period::Day))];
             let mut now = Timestamp::from_seconds(80_000);
             let mut ledger = opened(&limits, now);
             // (admitted at, amount, Some(actual) once closed)

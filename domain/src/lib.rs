@@ -35,6 +35,7 @@ pub mod secret;
 pub mod time;
 pub mod usage;
 pub mod window;
+pub mod zone;
 
 pub use ask::Ask;
 pub use catalog::{Catalog, Mode, Model, Override};
@@ -52,4 +53,5 @@ pub use rule::{Pattern, Permit, Rules};
 pub use secret::{Digest, Mask, Secret};
 pub use time::{Clock, Entropy, Timestamp};
 pub use usage::{Class, Evidence, Usage};
-pub use window::{Period, Span, Window};
+pub use window::{Every, Period, Span, Window};
+pub use zone::Zone;
