@@ -462,7 +462,8 @@ mod tests {
     use super::*;
     use crate::money::Money;
     use crate::secret::Secret;
-    use crate::window::{Every, Step, Zone};
+    use crate::window::{Every, Step};
+    use crate::zone::Zone;
 
     const NOW: Timestamp = Timestamp::from_seconds(1_000);
 

@@ -36,6 +36,7 @@ pub mod secret;
 pub mod time;
 pub mod usage;
 pub mod window;
+pub mod zone;
 
 pub use ask::Ask;
 pub use catalog::{Catalog, Mode, Model, Override};
@@ -54,4 +55,5 @@ pub use scope::{Caller, Defaults, Lineage, Owner, Scope, ScopedLimit};
 pub use secret::{Digest, Mask, Secret};
 pub use time::{Clock, Entropy, Timestamp};
 pub use usage::{Class, Evidence, Usage};
-pub use window::{Period, Span, Window};
+pub use window::{Every, Period, Span, Window};
+pub use zone::Zone;

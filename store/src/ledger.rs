@@ -104,8 +104,7 @@ impl Balances {
         journal: &Journal,
         id: HoldId,
         limits: &[ScopedLimit],
-        want: Want,
-        fit: Fit,
+        (want, fit): (Want, Fit),
         now: Now,
     ) -> Result<Held, NotReserved> {
         journal.check()?;
@@ -213,17 +212,19 @@ impl Balances {
 
     /// Records the row of an attempt that came to nothing, and passes what is held on to the next.
     pub(crate) fn pass_on(
+        &self,
         journal: &Journal,
         held: Held,
         row: &Row,
         id: HoldId,
-    ) -> Result<Held, (Held, Fault)> {
+    ) -> Result<Held, Fault> {
         let written = if held.begun { push_released(journal, held.hold.id()) } else { Ok(()) };
         // The limits count the request once, with the attempt that comes last.
-        match written.and_then(|()| push_row(journal, row, &[])) {
-            Ok(()) => Ok(Held { hold: held.hold.renamed(id), begun: false }),
-            Err(fault) => Err((held, fault)),
+        if let Err(fault) = written.and_then(|()| push_row(journal, row, &[])) {
+            self.ledger.lock().release(held.hold);
+            return Err(fault);
         }
+        Ok(Held { hold: held.hold.renamed(id), begun: false })
     }
 
     /// How each of `limits` stands.
@@ -249,8 +250,7 @@ impl Balances {
         &self,
         journal: &Journal,
         limits: &[ScopedLimit],
-        want: Want,
-        fit: Fit,
+        (want, fit): (Want, Fit),
         now: Now,
     ) -> Result<Room, NotReserved> {
         loop {

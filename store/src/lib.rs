@@ -305,7 +305,7 @@ impl Store {
         fit: Fit,
         now: Now,
     ) -> Result<Held, NotReserved> {
-        self.balances.reserve(&self.journal, id, limits, want, fit, now).await
+        self.balances.reserve(&self.journal, id, limits, (want, fit), now).await
     }
 
     /// Writes down what is about to happen: `row` is what stands if nobody writes a better one. To
@@ -338,8 +338,8 @@ impl Store {
     ///
     /// # Errors
     /// The row cannot be recorded; what is held is given back.
-    pub fn pass_on(&self, held: Held, row: &Row, id: HoldId) -> Result<Held, (Held, Fault)> {
-        Balances::pass_on(&self.journal, held, row, id)
+    pub fn pass_on(&self, held: Held, row: &Row, id: HoldId) -> Result<Held, Fault> {
+        self.balances.pass_on(&self.journal, held, row, id)
     }
 
     /// Records a row that nothing was held for.
@@ -360,7 +360,7 @@ impl Store {
         fit: Fit,
         now: Now,
     ) -> Result<Room, NotReserved> {
-        self.balances.probe(&self.journal, limits, want, fit, now).await
+        self.balances.probe(&self.journal, limits, (want, fit), now).await
     }
 
     /// The row of an attempt, with the corrections made to it since.
