@@ -50,7 +50,7 @@ pub use prices::{Offer, Prices, Rates, Step};
 pub use pricing::{Bounds, Unpriced};
 pub use refusal::{Code, Refusal};
 pub use row::{Began, Correction, Ending, Row};
-pub use rule::{Pattern, Permit, Rules};
+pub use rule::{MaxPrice, Network, Pattern, Permit, PriceTag, Rules, Spoken, Target, Tier};
 pub use scope::{Caller, Defaults, Lineage, Owner, Scope, ScopedLimit};
 pub use secret::{Digest, Mask, Secret};
 pub use time::{Clock, Entropy, Timestamp};
