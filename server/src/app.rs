@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -102,7 +102,10 @@ impl App {
             anonymous,
             operator: config.organization_routes.then(|| Arc::new(keyless::operator(now))),
             stored_objects: config.stored_objects,
+            defaults: std::mem::take(&mut config.defaults),
+            floor_tokens: config.floor_tokens,
             drains: AtomicUsize::new(0),
+            overruns: AtomicU64::new(0),
         });
         let desk =
             Arc::new(Desk { gate: Arc::clone(&gate), entropy: Arc::clone(&entropy), list_secret });

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use domain::Secret;
+use domain::{Defaults, Secret};
 use store::Durability;
 
 use crate::config::raw::{Raw, Setting};
@@ -30,6 +30,8 @@ pub struct Config {
     pub allow_unauthenticated: bool,
     pub organization_routes: bool,
     pub stored_objects: bool,
+    pub defaults: Defaults,
+    pub floor_tokens: u64,
     pub cached_keys: usize,
     pub limits: WireLimits,
     pub providers: Vec<ProviderSettings>,
@@ -131,6 +133,12 @@ pub const SETTINGS: &[Setting] = &[
         env: "WEIR_STORED_OBJECTS",
         default: "shared",
         doc: "Routes to things that a provider stores for its account (files, batches, assistants, stored responses): 'shared' by all keys, or 'off'.",
+    },
+    Setting {
+        name: "floor-tokens",
+        env: "WEIR_FLOOR_TOKENS",
+        default: "256",
+        doc: "Output tokens that a limit must leave room for: below it a call is refused, above it its maximum is lowered to what fits.",
     },
     Setting {
         name: "cached-keys",
@@ -258,6 +266,11 @@ impl Config {
                 "shared" => true,
                 "off" => false,
                 _ => return Err(bad(raw, "stored-objects", "'shared' or 'off'")),
+            },
+            defaults: Defaults { team_share: 80, ..Defaults::default() },
+            floor_tokens: match number(raw, "floor-tokens")? {
+                0 => return Err(bad(raw, "floor-tokens", "at least 1")),
+                tokens => tokens,
             },
             cached_keys: number(raw, "cached-keys")?,
             limits,

@@ -197,7 +197,7 @@ impl Drop for Meter {
         let nothing = Observed::default();
         let observed = || self.reader.as_ref().map_or(&nothing, StreamReader::observed);
         let ends_the_bill = reservation.route().provider.on_hangup == OnHangup::Cancel
-            && !reservation.holds_money();
+            && !reservation.is_bound();
         // A file, or sound, says nothing about its cost, however far it is read.
         let tells = self.reader.is_some() && reservation.is_told_by_the_answer();
         let cancel = ends_the_bill || !tells;
