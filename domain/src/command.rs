@@ -5,7 +5,7 @@ use crate::id::{KeyId, LimitId, ProjectId, TeamId, Ulid, UserId};
 use crate::key::{Key, KeyKind, KeyState, SecretRecord};
 use crate::limit::{Enforcement, Limit, Unit};
 use crate::refusal::{Code, Refusal};
-use crate::rule::{Pattern, Rules};
+use crate::rule::{MaxPrice, Network, Pattern, Rules, Tier};
 use crate::scope::Owner;
 use crate::time::Timestamp;
 use crate::window::{Period, Window};
@@ -380,6 +380,16 @@ pub struct RulesChange {
     pub allowed_providers: Option<Vec<Pattern>>,
     /// Other providers to deny.
     pub denied_providers: Option<Vec<Pattern>>,
+    /// Other tiers.
+    pub allowed_pricing: Option<Vec<Tier>>,
+    /// Other tiers to deny.
+    pub denied_pricing: Option<Vec<Tier>>,
+    /// Other highest prices.
+    pub max_price: Option<MaxPrice>,
+    /// Other addresses.
+    pub allowed_addresses: Option<Vec<Network>>,
+    /// Other addresses to deny.
+    pub denied_addresses: Option<Vec<Network>>,
 }
 
 impl RulesChange {
@@ -394,6 +404,11 @@ impl RulesChange {
         put(&mut rules.denied_models, self.denied_models);
         put(&mut rules.allowed_providers, self.allowed_providers);
         put(&mut rules.denied_providers, self.denied_providers);
+        put(&mut rules.allowed_pricing, self.allowed_pricing);
+        put(&mut rules.denied_pricing, self.denied_pricing);
+        put(&mut rules.max_price, self.max_price);
+        put(&mut rules.allowed_addresses, self.allowed_addresses);
+        put(&mut rules.denied_addresses, self.denied_addresses);
     }
 }
 
@@ -462,7 +477,8 @@ mod tests {
     use super::*;
     use crate::money::Money;
     use crate::secret::Secret;
-    use crate::window::{Every, Step, Zone};
+    use crate::window::{Every, Step};
+    use crate::zone::Zone;
 
     const NOW: Timestamp = Timestamp::from_seconds(1_000);
 

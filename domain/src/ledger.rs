@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use smallvec::SmallVec;
 
-use crate::id::{HoldId, LimitId};
+use crate::id::{HoldId, LimitId, Ulid};
 use crate::limit::{Limit, Unit};
 use crate::money::Money;
 use crate::refusal::{Code, LimitReached, Refusal, Retry};
@@ -178,6 +178,37 @@ impl Ledger {
             parts.push(Part { scope, limit, unit, turn, amount });
         }
         Ok(Hold { id, want, parts, rates })
+    }
+
+    /// What [`Self::reserve`] would say at `now`, which may be later than anything that happened.
+    /// Nothing changes.
+    ///
+    /// # Errors
+    /// As `reserve` has them.
+    pub fn probe(
+        &self,
+        limits: &[ScopedLimit],
+        want: Want,
+        fit: Fit,
+        now: Now,
+    ) -> Result<Room, NotHeld> {
+        let mut copy = Self::default();
+        for scoped in limits {
+            let account = self.accounts.get(&scoped.scope).ok_or(NotHeld::Unopened)?;
+            let same = |(id, _): &&(LimitId, Tally)| *id == scoped.limit.id;
+            let tally = account.tallies.iter().find(same).ok_or(NotHeld::Unopened)?;
+            copy.accounts.entry(scoped.scope).or_default().tallies.push(tally.clone());
+        }
+        let hold = copy.reserve(HoldId::from_ulid(Ulid::from_bits(0)), limits, want, fit, now)?;
+        copy.release(hold);
+        let mut room = Room::default();
+        for scoped in limits.iter().filter(|scoped| scoped.limit.refuses()) {
+            if let Some(balance) = copy.balance(scoped, now) {
+                let left = scoped.limit.amount.saturating_sub(balance.taken());
+                room.narrow(scoped.limit.unit, left);
+            }
+        }
+        Ok(room)
     }
 
     /// Closes `hold` with what the call really used, in the turns it was admitted in. More than was

@@ -126,6 +126,10 @@ codes! {
     ModelNotAllowed = "model_not_allowed", 403, Permission, Never;
     /// A rule of the key excludes the provider.
     ProviderNotAllowed = "provider_not_allowed", 403, Permission, Never;
+    /// A rule excludes what the model costs, or that nobody knows what it costs.
+    PriceNotAllowed = "price_not_allowed", 403, Permission, Never;
+    /// A rule excludes the address that the call comes from.
+    AddressNotAllowed = "address_not_allowed", 403, Permission, Never;
     /// The model has no price, and the key has a money limit.
     ModelUnpriced = "model_unpriced", 403, Permission, Never;
     /// What the call may cost has no bound, and the key has a money limit or rules.

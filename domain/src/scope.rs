@@ -208,6 +208,11 @@ impl Caller {
         &self.lineage.key
     }
 
+    /// The rules that all must agree, the widest first.
+    pub fn rules(&self) -> impl Iterator<Item = (Scope, &Rules)> {
+        self.lineage.rules()
+    }
+
     /// The key and everything above it.
     pub const fn lineage(&self) -> &Lineage {
         &self.lineage

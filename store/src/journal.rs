@@ -14,14 +14,15 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
-use domain::Timestamp;
+use domain::{Began, LimitId, Money, Scope, Timestamp};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
 use crate::fault::Fault;
 use crate::sums::Fold;
-use crate::sums::keeper::{Keeper, Question, Reply, Spent};
+use crate::sums::keeper::{Keeper, Known, Question, Reply, Spending};
 
+use recover::Found;
 use segment::Segment;
 use writer::Writer;
 
@@ -64,6 +65,8 @@ pub type DiskProbe = Arc<dyn Fn(DiskAct) -> io::Result<usize> + Send + Sync>;
 pub struct Recovery {
     /// Rows that were in the journal but not yet in the sums.
     pub rows_replayed: u64,
+    /// Calls that were in flight when the last process ended: each is charged what was held for it.
+    pub calls_charged: u64,
     /// Bytes of a last row that was never written to its end, and were cut off.
     pub bytes_cut: u64,
     /// Bytes that the sums knew of but the journal had lost, as happens at a power cut without
@@ -71,11 +74,31 @@ pub struct Recovery {
     pub bytes_lost: u64,
 }
 
+/// What opening the journal found, for the ledger.
+pub(crate) struct Recovered {
+    pub(crate) report: Recovery,
+    /// Attempts that nobody closed.
+    pub(crate) killed: Vec<Began>,
+    /// What still counts in rolling windows.
+    pub(crate) recent: Vec<Recent>,
+}
+
+/// An amount that may still count in a rolling window.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Recent {
+    pub(crate) scope: Scope,
+    pub(crate) limit: LimitId,
+    pub(crate) at: Timestamp,
+    pub(crate) amount: i64,
+}
+
 /// How the journal is kept.
 pub(crate) struct Setting {
     pub(crate) dir: PathBuf,
     pub(crate) durability: Durability,
     pub(crate) segment_bytes: u64,
+    /// The longest rolling window there is.
+    pub(crate) lookback_seconds: u32,
     pub(crate) probe: Option<DiskProbe>,
 }
 
@@ -100,13 +123,15 @@ struct Shared {
 struct Queue {
     bytes: Vec<u8>,
     folds: Vec<Fold>,
+    /// Those who wait until what they gave is written.
+    waiters: Vec<Reply<()>>,
     orders: Vec<Order>,
-    /// The number of the next row.
-    seq: u64,
     /// Bytes the writer has taken and not yet written.
     in_hand: usize,
     /// The writer sleeps until it is woken.
     asleep: bool,
+    /// It waits a moment for more.
+    lingers: bool,
     closed: bool,
 }
 
@@ -116,7 +141,9 @@ enum Order {
     /// And carry it into the sums.
     Flush(Reply<()>),
     /// And sum up a key.
-    Spent(Question, Reply<Spent>),
+    Spent(Spending, Reply<Money>),
+    /// And tell what counts against limits.
+    Balances(Vec<Question>, Reply<Vec<Known>>),
     /// And finish.
     Close,
 }
@@ -131,18 +158,19 @@ impl Journal {
         setting: Setting,
         mut keeper: Keeper,
         now: Timestamp,
-    ) -> Result<(Self, Recovery), Fault> {
-        let found = recover::recover(&setting, &mut keeper, now)?;
+    ) -> Result<(Self, Recovered), Fault> {
+        let (found, live) = recover::recover(&setting, &mut keeper, now)?;
+        let Found { segments, report, killed, recent } = found;
         let shared = Arc::new(Shared {
-            queue: Mutex::new(Queue { seq: found.end.seq, ..Queue::default() }),
+            queue: Mutex::new(Queue::default()),
             wake: Condvar::new(),
             state: AtomicU8::new(GOOD),
             broken: Mutex::new(None),
-            segments: Mutex::new(found.segments),
+            segments: Mutex::new(segments),
         });
         let (sender, work) = mpsc::channel();
         let busy = keeper.busy();
-        let writer = Writer::new(Arc::clone(&shared), setting, found.live, sender, busy);
+        let writer = Writer::new(Arc::clone(&shared), setting, live, sender, busy);
         let fault = |error| Fault::disk("starting a thread for", "the journal".as_ref(), error);
         let threads = vec![
             thread::Builder::new()
@@ -154,11 +182,22 @@ impl Journal {
                 .spawn(move || keeper.run(&work))
                 .map_err(fault)?,
         ];
-        Ok((Self { shared, threads: Mutex::new(threads) }, found.report))
+        Ok((Self { shared, threads: Mutex::new(threads) }, Recovered { report, killed, recent }))
     }
 
-    /// Appends a row, and tells its number.
-    pub(crate) fn push(&self, frame: &[u8], fold: Fold) -> Result<u64, Fault> {
+    /// Appends an entry.
+    pub(crate) fn push(&self, frame: &[u8], fold: Fold) -> Result<(), Fault> {
+        self.append(frame, fold, None)
+    }
+
+    /// Appends an entry, and waits until it is written.
+    pub(crate) async fn push_through(&self, frame: &[u8], fold: Fold) -> Result<(), Fault> {
+        let (waiter, written) = oneshot::channel();
+        self.append(frame, fold, Some(waiter))?;
+        written.await.unwrap_or(Err(Fault::Closed))
+    }
+
+    fn append(&self, frame: &[u8], fold: Fold, waiter: Option<Reply<()>>) -> Result<(), Fault> {
         let mut queue = self.shared.queue.lock();
         if queue.closed {
             return Err(Fault::Closed);
@@ -172,14 +211,14 @@ impl Journal {
         }
         queue.bytes.extend_from_slice(frame);
         queue.folds.push(fold);
-        let seq = queue.seq;
-        queue.seq += 1;
-        let wake = mem::take(&mut queue.asleep);
+        let in_a_hurry = waiter.is_some() && mem::take(&mut queue.lingers);
+        queue.waiters.extend(waiter);
+        let wake = mem::take(&mut queue.asleep) || in_a_hurry;
         drop(queue);
         if wake {
             self.shared.wake.notify_one();
         }
-        Ok(seq)
+        Ok(())
     }
 
     pub(crate) fn health(&self) -> Health {
@@ -209,9 +248,14 @@ impl Journal {
         self.order(Order::Flush).await
     }
 
-    /// What a key spent, exactly up to a row's number.
-    pub(crate) async fn spent(&self, question: Question) -> Result<Spent, Fault> {
-        self.order(|reply| Order::Spent(question, reply)).await
+    /// What a key spent, everything given so far included.
+    pub(crate) async fn spent(&self, spending: Spending) -> Result<Money, Fault> {
+        self.order(|reply| Order::Spent(spending, reply)).await
+    }
+
+    /// What counts against limits, everything given so far included.
+    pub(crate) async fn balances(&self, questions: Vec<Question>) -> Result<Vec<Known>, Fault> {
+        self.order(|reply| Order::Balances(questions, reply)).await
     }
 
     async fn order<T>(&self, order: impl FnOnce(Reply<T>) -> Order) -> Result<T, Fault> {

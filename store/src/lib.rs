@@ -20,7 +20,7 @@ mod usage;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use domain::ledger::{Balance, Fit, Now, Want};
+use domain::ledger::{Balance, Fit, Now, Room, Want};
 use domain::{
     Correction, Digest, HoldId, Key, KeyId, Lineage, Money, Owner, Row, Scope, ScopedLimit, TeamId,
     Timestamp,
@@ -31,8 +31,10 @@ use database::Commits;
 use desk::Desk;
 use directory::{Boarded, Directory};
 use home::Home;
-use journal::{Journal, Setting};
-use sums::keeper::{Keeper, Question};
+use journal::search::History;
+use journal::{Journal, Recovered, Setting};
+use ledger::Balances;
+use sums::keeper::Keeper;
 
 pub use directory::Found;
 pub use fault::Fault;
@@ -55,6 +57,8 @@ pub struct Options {
     pub cached_keys: usize,
     /// How large a journal segment grows before the next one is begun.
     pub segment_bytes: u64,
+    /// The longest rolling window that any limit has, in seconds.
+    pub lookback_seconds: u32,
     /// Stands before the disk, in tests.
     pub probe: Option<DiskProbe>,
 }
@@ -65,6 +69,7 @@ impl Default for Options {
             durability: Durability::default(),
             cached_keys: 100_000,
             segment_bytes: 64 << 20,
+            lookback_seconds: 60,
             probe: None,
         }
     }
@@ -89,6 +94,7 @@ pub struct OwnerQuery {
 pub struct Store {
     directory: Arc<Directory>,
     journal: Journal,
+    balances: Balances,
     /// The one connection that changes records.
     writer: Desk,
     /// Reads that a call waits for.
@@ -113,17 +119,24 @@ impl Store {
             dir: home.ledger(),
             durability: options.durability,
             segment_bytes: options.segment_bytes,
+            lookback_seconds: options.lookback_seconds,
             probe: options.probe,
         };
-        let (journal, recovery) = Journal::open(setting, keeper, now)?;
+        let until = now.plus_seconds(options.lookback_seconds.into());
+        let (journal, Recovered { report, killed, recent }) = Journal::open(setting, keeper, now)?;
+        // Calls that were in flight when the last process ended are charged what was held for them.
+        for began in killed {
+            ledger::push_row(&journal, &began.row, &began.parts)?;
+        }
         Ok(Self {
             directory: Arc::new(Directory::new(options.cached_keys)),
             journal,
+            balances: Balances::new(recent, until),
             writer: Desk::start("records", writer)?,
             quick: Desk::start("look-ups", database::reader(&records, &sums)?)?,
             slow: Desk::start("lists", database::reader(&records, &sums)?)?,
             ledger_dir: home.ledger(),
-            recovery,
+            recovery: report,
             _home: home,
         })
     }
@@ -292,8 +305,7 @@ impl Store {
         fit: Fit,
         now: Now,
     ) -> Result<Held, NotReserved> {
-        let _ = (id, limits, want, fit, now);
-        todo!()
+        self.balances.reserve(&self.journal, id, limits, (want, fit), now).await
     }
 
     /// Writes down what is about to happen: `row` is what stands if nobody writes a better one. To
@@ -302,54 +314,76 @@ impl Store {
     ///
     /// # Errors
     /// It cannot be written, and no provider may be called; `held` is still to be released.
-    pub async fn begin(&self, held: &mut Held, row: Row) -> Result<(), Fault> {
-        let _ = (held, row);
-        todo!()
+    pub async fn begin(&self, held: &mut Held, row: &Row) -> Result<(), Fault> {
+        self.balances.begin(&self.journal, held, row).await
     }
 
     /// Closes `held` with what `row` says, and records the row. Never waits for the disk.
-    pub fn settle(&self, held: Held, row: Row) -> Result<(), Fault> {
-        let _ = (held, row);
-        todo!()
+    pub fn settle(&self, held: Held, row: &Row) -> Result<(), Fault> {
+        self.balances.settle(&self.journal, held, row)
     }
 
     /// Closes `held` with nothing used and nothing recorded: nothing was sent.
     pub fn release(&self, held: Held) {
-        let _ = held;
-        todo!()
+        self.balances.release(&self.journal, held);
     }
 
-    /// Closes the attempt that `held` was begun for with `row`, and passes what is held on to the
-    /// next attempt, `id`, at the same request. The next one is to be begun in turn.
-    pub fn pass_on(&self, held: Held, row: Row, id: HoldId) -> Result<Held, Fault> {
-        let _ = (held, row, id);
-        todo!()
+    /// Closes `held` for a call that was made, cost nothing, and has no row: its request counts.
+    pub fn finish(&self, held: Held) {
+        self.balances.finish(&self.journal, held);
     }
 
-    /// Sets more aside for a call that is already being served, in the turns it was admitted in.
-    /// Not written down: what was begun with `begin` must already say the most.
-    pub fn grow(&self, held: &mut Held, more: Want, now: Now) -> Result<(), NotReserved> {
-        let _ = (held, more, now);
-        todo!()
+    /// Records `row`, of the attempt that `held` was begun for and that came to nothing, and passes
+    /// what is held on to the next attempt at the same request, `id`. That is to be begun in turn.
+    ///
+    /// # Errors
+    /// The row cannot be recorded; what is held is given back.
+    pub fn pass_on(&self, held: Held, row: &Row, id: HoldId) -> Result<Held, Fault> {
+        self.balances.pass_on(&self.journal, held, row, id)
+    }
+
+    /// Records a row that nothing was held for.
+    pub fn record(&self, row: &Row) -> Result<(), Fault> {
+        ledger::push_row(&self.journal, row, &[])
     }
 
     /// How each of `limits` stands, in their order.
     pub async fn balances(&self, limits: &[ScopedLimit], now: Now) -> Result<Vec<Balance>, Fault> {
-        let _ = (limits, now);
-        todo!()
+        self.balances.balances(&self.journal, limits, now).await
+    }
+
+    /// What [`Self::reserve`] would say at `now`, which may lie ahead. Nothing is held.
+    pub async fn probe(
+        &self,
+        limits: &[ScopedLimit],
+        want: Want,
+        fit: Fit,
+        now: Now,
+    ) -> Result<Room, NotReserved> {
+        self.balances.probe(&self.journal, limits, (want, fit), now).await
     }
 
     /// The row of an attempt, with the corrections made to it since.
     pub async fn attempt(&self, attempt: HoldId) -> Result<Option<(Row, Vec<Correction>)>, Fault> {
-        let _ = attempt;
-        todo!()
+        let History { row, corrections, .. } = self.history(attempt).await?;
+        Ok(row.map(|row| (row, corrections)))
     }
 
     /// Gives back what an attempt was charged too much: a correction is recorded, the sums and those
     /// of its windows that are still open follow. One audit row.
     pub async fn correct(&self, correction: Correction, act: Act) -> Result<(), Fault> {
-        let _ = (correction, act);
-        todo!()
+        let History { row, parts, .. } = self.history(correction.attempt).await?;
+        let row = row.ok_or(Fault::NotFound)?;
+        let note = serde_json::to_value(&correction)?;
+        self.writer.ask(move |connection| registry::audit::note(connection, &act, &note)).await?;
+        self.balances.correct(&self.journal, correction, row, parts)?;
+        self.journal.flush().await
+    }
+
+    async fn history(&self, attempt: HoldId) -> Result<History, Fault> {
+        self.journal.drain().await?;
+        let (dir, segments) = (self.ledger_dir.clone(), self.journal.segments());
+        self.slow.ask(move |_| journal::search::history(&dir, &segments, attempt)).await
     }
 
     /// Whether the ledger can be written.
@@ -364,9 +398,7 @@ impl Store {
 
     /// What a key spent since the UTC hour of `since`, every row given so far included.
     pub async fn spent(&self, key: KeyId, since: Timestamp) -> Result<Money, Fault> {
-        let question = Question { key, spans: vec![(since, None)] };
-        let spent = self.journal.spent(question).await?;
-        Ok(spent.amounts.first().copied().unwrap_or_default())
+        self.journal.spent((key, since, None)).await
     }
 
     /// Sums of usage, every row given so far included.

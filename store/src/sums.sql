@@ -1,4 +1,4 @@
--- Sums of ledger rows, and how far in the journal they reach. All of it can be made again.
+-- What the journal comes to, and how far in it that reaches. All of it can be made again.
 
 CREATE TABLE name (
   id   INTEGER PRIMARY KEY,
@@ -50,3 +50,19 @@ CREATE TABLE segment (
   since INTEGER NOT NULL,
   until INTEGER NOT NULL
 ) STRICT;
+
+-- What counts against a limit in the newest turn of its window in which something counted: `turn`
+-- is that turn's beginning, in microseconds since the epoch, `spent` an amount in the limit's unit.
+CREATE TABLE balance (
+  scope BLOB    NOT NULL,
+  lim   BLOB    NOT NULL,
+  turn  INTEGER NOT NULL,
+  spent INTEGER NOT NULL,
+  PRIMARY KEY (scope, lim)
+) STRICT, WITHOUT ROWID;
+
+-- Holds that were open at the journal's place in `applied`, each with its entry.
+CREATE TABLE open_hold (
+  attempt BLOB PRIMARY KEY,
+  began   BLOB NOT NULL
+) STRICT, WITHOUT ROWID;

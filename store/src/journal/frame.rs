@@ -1,7 +1,7 @@
 //! How one entry lies in a segment: `[length u32][crc32 u32][payload]`, little-endian, the payload
 //! in postcard. Layouts that were ever written stay readable: [`Entry`] only grows at its end.
 
-use domain::Row;
+use domain::{Began, Correction, HoldId, LimitId, Part, Row, Scope};
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
@@ -10,26 +10,62 @@ use crate::fault::Fault;
 pub(crate) const HEAD: usize = 8;
 /// The longest payload there may be. What claims to be longer is damage.
 pub(crate) const LONGEST: usize = 1 << 20;
-/// Nearly every row fits here, so that writing one allocates nothing.
-const USUAL: usize = 1024;
+/// Nearly every entry fits here, so that writing one allocates nothing.
+const USUAL: usize = 1536;
 
 /// What a segment can hold. Never change or reorder a variant, or what is in it: add one.
-#[derive(Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Entry {
-    /// A ledger row.
+    /// A ledger row: what an attempt came to. It closes what was held for it.
     Row(Box<Row>),
+    /// An attempt is about to be made, and this is held for it.
+    Began(Box<Began>),
+    /// What was held for an attempt is free again: nothing counts.
+    Released(HoldId),
+    /// What was held for an attempt is closed: it was made, cost nothing, and has no row.
+    Finished(HoldId),
+    /// A row was corrected.
+    Corrected(Box<Corrected>),
+    /// What counted against a limit before there was one.
+    Seeded(Seeded),
+}
+
+/// A correction, with the row it is about and where that counted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Corrected {
+    pub(crate) correction: Correction,
+    pub(crate) row: Row,
+    pub(crate) parts: Vec<Part>,
+}
+
+/// An amount that a limit starts with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Seeded {
+    pub(crate) scope: Scope,
+    pub(crate) limit: LimitId,
+    /// The beginning of the turn it counts in, in microseconds since the epoch.
+    pub(crate) turn: i64,
+    pub(crate) amount: i64,
 }
 
 /// The same, borrowed.
-#[derive(Serialize)]
-enum EntryRef<'a> {
+#[derive(Clone, Copy, Serialize)]
+pub(crate) enum EntryRef<'a> {
     Row(&'a Row),
+    Began(&'a Row, &'a [Part]),
+    Released(HoldId),
+    Finished(HoldId),
+    Corrected(&'a Corrected),
+    Seeded(Seeded),
 }
 
-/// What every entry so far begins with: variant, attempt, request, key.
+/// What a row's entry begins with: variant, attempt, request, key. So does that of what began.
 pub(crate) type Prefix = (u32, u128, u128, u128);
+/// The variants that begin so, each one byte in postcard.
+pub(crate) const ROW: u8 = 0;
+pub(crate) const BEGAN: u8 = 1;
 
-/// A row's frame, ready to be appended.
+/// An entry's frame, ready to be appended.
 pub(crate) struct Frame {
     usual: [u8; USUAL],
     length: usize,
@@ -38,8 +74,7 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    pub(crate) fn of(row: &Row) -> Result<Self, Fault> {
-        let entry = EntryRef::Row(row);
+    pub(crate) fn of(entry: EntryRef<'_>) -> Result<Self, Fault> {
         let mut frame = Self { usual: [0; USUAL], length: 0, large: Vec::new() };
         if let Ok(payload) = postcard::to_slice(&entry, &mut frame.usual[HEAD..]) {
             frame.length = HEAD + payload.len();
@@ -56,6 +91,11 @@ impl Frame {
 
     pub(crate) fn bytes(&self) -> &[u8] {
         if self.large.is_empty() { &self.usual[..self.length] } else { &self.large }
+    }
+
+    /// Without its head.
+    pub(crate) fn payload(&self) -> &[u8] {
+        &self.bytes()[HEAD..]
     }
 }
 
@@ -77,9 +117,9 @@ pub(crate) fn head(bytes: [u8; HEAD]) -> Option<(usize, u32)> {
 }
 
 /// Reads a whole payload.
-pub(crate) fn decode(payload: &[u8]) -> Option<Row> {
+pub(crate) fn decode(payload: &[u8]) -> Option<Entry> {
     match postcard::take_from_bytes::<Entry>(payload) {
-        Ok((Entry::Row(row), [])) => Some(*row),
+        Ok((entry, [])) => Some(entry),
         _ => None,
     }
 }
@@ -99,9 +139,8 @@ mod tests {
     use super::*;
     use std::fmt::Write as _;
 
-    use domain::{
-        Class, Ending, Evidence, HoldId, KeyId, Money, Price, RequestId, Timestamp, Usage,
-    };
+    use domain::ledger::Turn;
+    use domain::{Class, Ending, Evidence, KeyId, Money, Price, RequestId, Timestamp, Unit, Usage};
 
     fn row() -> Row {
         let at = Timestamp::from_seconds(1_795_262_400);
@@ -117,6 +156,8 @@ mod tests {
             usage: Usage::NONE.with(Class::Input, 300).with(Class::ToolCalls, 1),
             evidence: Evidence::Counted,
             cost: Some(Money::from_nanos(5)),
+            held: Money::from_nanos(6),
+            tokens: 301,
             price_version: "v".into(),
             rates: vec![(Class::Output, Price::from_picos(7))],
             stream: true,
@@ -133,7 +174,7 @@ mod tests {
     /// variant of its own in [`Entry`], beside the layout that is already on people's disks.
     #[test]
     fn the_layout_of_a_row_on_disk_does_not_change() {
-        let frame = Frame::of(&row()).unwrap();
+        let frame = Frame::of(EntryRef::Row(&row())).unwrap();
         let hex = frame.bytes().iter().fold(String::new(), |mut hex, byte| {
             let _ = write!(hex, "{byte:02x}");
             hex
@@ -144,17 +185,42 @@ mod tests {
                        b2b00609000a";
         assert_eq!(hex, written);
         assert!(is_frame(frame.bytes()));
-        assert_eq!(decode(&frame.bytes()[HEAD..]), Some(row()));
+        assert_eq!(decode(frame.payload()), Some(Entry::Row(Box::new(row()))));
     }
 
     #[test]
     fn a_row_of_any_size_is_a_frame_or_refused() {
         for (length, fits) in [(900, true), (1_100, true), (1 << 19, true), (1 << 20, false)] {
             let large = Row { model_asked: "x".repeat(length).into(), ..row() };
-            match Frame::of(&large) {
-                Ok(frame) => assert_eq!(decode(&frame.bytes()[HEAD..]), Some(large)),
+            match Frame::of(EntryRef::Row(&large)) {
+                Ok(frame) => assert_eq!(decode(frame.payload()), Some(Entry::Row(Box::new(large)))),
                 Err(_) => assert!(!fits, "{length}"),
             }
+        }
+    }
+
+    #[test]
+    fn what_is_written_borrowed_is_read_back_whole() {
+        let part = Part {
+            scope: Scope::Key(row().key),
+            limit: LimitId::new(Timestamp::default(), 9),
+            unit: Unit::Money,
+            turn: Turn::Began(77),
+            amount: 6,
+        };
+        let began = Began { row: row(), parts: vec![part; 3] };
+        let attempt = row().attempt;
+        let seeded =
+            Seeded { scope: Scope::Instance, limit: part.limit, turn: 5, amount: 1_000_000 };
+        for (written, read) in [
+            (EntryRef::Began(&began.row, &began.parts), Entry::Began(Box::new(began.clone()))),
+            (EntryRef::Released(attempt), Entry::Released(attempt)),
+            (EntryRef::Finished(attempt), Entry::Finished(attempt)),
+            (EntryRef::Seeded(seeded), Entry::Seeded(seeded)),
+        ] {
+            let frame = Frame::of(written).unwrap();
+            assert!(is_frame(frame.bytes()));
+            assert_eq!(decode(frame.payload()), Some(read));
         }
     }
 }

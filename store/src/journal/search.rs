@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::path::Path;
 
-use domain::{KeyId, RequestId, Row, Timestamp};
+use domain::{Correction, HoldId, KeyId, Part, RequestId, Row, Timestamp};
 
-use super::frame::{self, Prefix};
+use super::frame::{self, Entry, Prefix};
 use super::segment::{Frames, Next, Segment};
 use crate::fault::Fault;
 
@@ -102,9 +102,70 @@ pub(crate) fn search(dir: &Path, segments: &[Segment], query: &RowQuery) -> Resu
 }
 
 fn wanted_row(payload: &[u8], query: &RowQuery) -> Option<Row> {
+    // Its variant is its first byte.
+    if payload.first() != Some(&frame::ROW) {
+        return None;
+    }
     let (prefix, _) = postcard::take_from_bytes::<Prefix>(payload).ok()?;
     if !query.may_want(prefix) {
         return None;
     }
-    frame::decode(payload).filter(|row| query.wants(row))
+    match frame::decode(payload)? {
+        Entry::Row(row) => Some(*row).filter(|row| query.wants(row)),
+        _ => None,
+    }
+}
+
+/// Everything the journal says about one attempt.
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    pub(crate) row: Option<Row>,
+    /// Where it was held.
+    pub(crate) parts: Vec<Part>,
+    pub(crate) corrections: Vec<Correction>,
+}
+
+/// Reads every segment since the attempt began: what was corrected may have been much later.
+pub(crate) fn history(dir: &Path, segments: &[Segment], attempt: HoldId) -> Result<History, Fault> {
+    let mut history = History::default();
+    let began = attempt.ulid().made_at();
+    let query = RowQuery { from: Some(began), ..RowQuery::default() };
+    for (place, segment) in segments.iter().enumerate() {
+        if !query.may_be_in(*segment) {
+            continue;
+        }
+        let mut frames = Frames::open(dir, segment.first, 0)?;
+        loop {
+            match frames.next()? {
+                Next::Frame(_, payload) => history.read(payload, attempt),
+                Next::Bad if place + 1 == segments.len() => break,
+                Next::Bad => {
+                    return Err(frames.corrupt("bytes that are no entry in a full segment"));
+                }
+                Next::End => break,
+            }
+        }
+    }
+    Ok(history)
+}
+
+impl History {
+    fn read(&mut self, payload: &[u8], attempt: HoldId) {
+        let Some(variant) = payload.first() else { return };
+        if matches!(*variant, frame::ROW | frame::BEGAN) {
+            let prefix = postcard::take_from_bytes::<Prefix>(payload);
+            if !prefix.is_ok_and(|((_, other, ..), _)| other == attempt.ulid().bits()) {
+                return;
+            }
+        }
+        match frame::decode(payload) {
+            Some(Entry::Row(row)) => self.row = Some(*row),
+            Some(Entry::Began(began)) => self.parts = began.parts,
+            Some(Entry::Corrected(corrected)) if corrected.correction.attempt == attempt => {
+                self.corrections.push(corrected.correction);
+            }
+            Some(Entry::Released(other)) if other == attempt => self.parts.clear(),
+            _ => {}
+        }
+    }
 }

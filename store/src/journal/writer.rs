@@ -8,12 +8,13 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use domain::Timestamp;
+use parking_lot::MutexGuard;
 
 use super::recover::{Live, month_end, open_live, widened};
 use super::segment::{Position, Segment};
 use super::{BROKEN, DiskAct, Durability, FULL, GOOD, Order, Queue, Setting, Shared};
 use crate::fault::{Fault, is_full};
-use crate::sums::keeper::Work;
+use crate::sums::keeper::{Reply, Work};
 use crate::sums::{Deltas, Fold};
 
 /// How long rows may gather before they are written.
@@ -24,8 +25,8 @@ const PLENTY: usize = 256 << 10;
 const FULL_PAUSE: Duration = Duration::from_millis(100);
 /// How long sums may wait for their database while nothing else happens.
 const SUMS_PAUSE: Duration = Duration::from_secs(1);
-/// While rows keep coming, so many rows or writes are a second at most.
-const SUMS_ROWS: u64 = 20_000;
+/// While rows keep coming, so many entries or writes are a second at most.
+const SUMS_ENTRIES: u64 = 40_000;
 const SUMS_WRITES: u32 = 800;
 
 pub(super) struct Writer {
@@ -48,6 +49,7 @@ struct Hand {
     bytes: Vec<u8>,
     written: usize,
     folds: Vec<Fold>,
+    waiters: Vec<Reply<()>>,
 }
 
 impl Hand {
@@ -55,8 +57,16 @@ impl Hand {
     fn pick_up(&mut self, queue: &mut Queue) {
         mem::swap(&mut queue.bytes, &mut self.bytes);
         mem::swap(&mut queue.folds, &mut self.folds);
+        self.waiters.append(&mut queue.waiters);
         queue.in_hand = self.bytes.len();
     }
+}
+
+/// Waits for more, at most so long; who is in a hurry cuts it short.
+fn linger(shared: &Shared, queue: &mut MutexGuard<'_, Queue>, longest: Duration) {
+    queue.lingers = true;
+    shared.wake.wait_for(queue, longest);
+    queue.lingers = false;
 }
 
 /// How trying to write ended.
@@ -110,7 +120,7 @@ impl Writer {
                 return;
             }
             self.writes += 1;
-            let due = self.deltas.rows() >= SUMS_ROWS || self.writes >= SUMS_WRITES;
+            let due = self.deltas.entries() >= SUMS_ENTRIES || self.writes >= SUMS_WRITES;
             if due && !self.sums_busy.load(Ordering::Acquire) {
                 self.hand_over();
             }
@@ -124,16 +134,16 @@ impl Writer {
         let idle = |queue: &Queue| queue.bytes.is_empty() && queue.orders.is_empty();
         let mut lingered = retry;
         if retry && queue.orders.is_empty() {
-            shared.wake.wait_for(&mut queue, FULL_PAUSE);
+            linger(&shared, &mut queue, FULL_PAUSE);
         } else if idle(&queue) {
             // Where rows came a moment ago more are likely, and need not wake anybody.
             if mem::take(&mut self.warm) {
-                shared.wake.wait_for(&mut queue, LINGER);
+                linger(&shared, &mut queue, LINGER);
                 lingered = true;
             }
             if idle(&queue) {
                 queue.asleep = true;
-                if self.deltas.rows() == 0 {
+                if self.deltas.entries() == 0 {
                     shared.wake.wait(&mut queue);
                 } else if shared.wake.wait_for(&mut queue, SUMS_PAUSE).timed_out() {
                     self.writes = SUMS_WRITES;
@@ -143,8 +153,9 @@ impl Writer {
             }
         }
         let few = !queue.bytes.is_empty() && queue.bytes.len() < PLENTY;
-        if !lingered && few && queue.orders.is_empty() {
-            shared.wake.wait_for(&mut queue, LINGER);
+        // Whoever waits for the disk does not wait for company, too.
+        if !lingered && few && queue.orders.is_empty() && queue.waiters.is_empty() {
+            linger(&shared, &mut queue, LINGER);
         }
         self.warm = !queue.bytes.is_empty();
         if !retry {
@@ -156,6 +167,7 @@ impl Writer {
     /// Writes the batch in hand, or says why not.
     fn write(&mut self) -> Option<Fault> {
         if self.shared.state.load(Ordering::Acquire) == BROKEN {
+            self.disappoint(&self.shared.why_broken());
             return Some(self.shared.why_broken());
         }
         if self.hand.bytes.is_empty() {
@@ -164,9 +176,14 @@ impl Writer {
         match self.try_write() {
             Tried::Written => {
                 self.shared.state.store(GOOD, Ordering::Release);
+                for waiter in self.hand.waiters.drain(..) {
+                    let _ = waiter.send(Ok(()));
+                }
                 for fold in self.hand.folds.drain(..) {
                     self.live.end.seq += 1;
-                    self.live.times = Some(widened(self.live.times, fold.began_at()));
+                    if let Some(at) = fold.at() {
+                        self.live.times = Some(widened(self.live.times, at));
+                    }
                     self.deltas.fold(fold);
                 }
                 self.hand.bytes.clear();
@@ -178,18 +195,28 @@ impl Writer {
             }
             Tried::Full => {
                 self.shared.state.store(FULL, Ordering::Release);
+                self.disappoint(&Fault::LedgerFull);
                 Some(Fault::LedgerFull)
             }
             Tried::Broken(why) => {
                 *self.shared.broken.lock() = Some(why.into());
                 self.shared.state.store(BROKEN, Ordering::Release);
+                self.disappoint(&self.shared.why_broken());
                 Some(self.shared.why_broken())
             }
         }
     }
 
+    /// Nobody waits for a disk that is full: what they gave is written when there is room, together
+    /// with what they said then.
+    fn disappoint(&mut self, fault: &Fault) {
+        for waiter in self.hand.waiters.drain(..) {
+            let _ = waiter.send(Err(fault.clone()));
+        }
+    }
+
     fn try_write(&mut self) -> Tried {
-        let latest = self.hand.folds.iter().map(Fold::began_at).max();
+        let latest = self.hand.folds.iter().filter_map(Fold::at).max();
         let month_over = latest.is_some_and(|latest| latest >= self.live.month_end);
         let started = self.hand.written > 0;
         let full = self.live.end.offset >= self.setting.segment_bytes;
@@ -273,7 +300,7 @@ impl Writer {
     fn hand_over(&mut self) {
         self.writes = 0;
         // Sums may reach to the end of a batch, never into one that is half on the disk.
-        if self.deltas.rows() == 0 || self.hand.written > 0 {
+        if self.deltas.entries() == 0 || self.hand.written > 0 {
             return;
         }
         self.sums_busy.store(true, Ordering::Release);
@@ -293,9 +320,16 @@ impl Writer {
                 self.hand_over();
                 let _ = self.sums.send(Work::Flush(reply));
             }
-            (Order::Spent(question, reply), None) => {
+            (Order::Spent(spending, reply), None) => {
                 self.hand_over();
-                let _ = self.sums.send(Work::Spent(question, reply));
+                let _ = self.sums.send(Work::Spent(spending, reply));
+            }
+            (Order::Balances(questions, reply), None) => {
+                self.hand_over();
+                let _ = self.sums.send(Work::Balances(questions, reply));
+            }
+            (Order::Balances(_, reply), Some(fault)) => {
+                let _ = reply.send(Err(fault));
             }
             (Order::Flush(reply), Some(fault)) => {
                 let _ = reply.send(Err(fault));

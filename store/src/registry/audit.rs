@@ -60,6 +60,20 @@ pub(crate) fn write(
 ) -> Result<(), Fault> {
     let before = before.map(shown).transpose()?;
     let after = after.map(shown).transpose()?;
+    insert(connection, act, before.as_deref(), after.as_deref())
+}
+
+/// Writes down an act on something that is no record here, with what it said.
+pub(crate) fn note(connection: &Connection, act: &Act, said: &impl Serialize) -> Result<(), Fault> {
+    insert(connection, act, None, Some(&serde_json::to_string(said)?))
+}
+
+fn insert(
+    connection: &Connection,
+    act: &Act,
+    before: Option<&str>,
+    after: Option<&str>,
+) -> Result<(), Fault> {
     connection
         .prepare_cached(
             "INSERT INTO audit (at, actor, action, subject, before, after)

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use domain::{Class, KeyId, Money, Timestamp};
+use domain::{Class, KeyId, LimitId, Money, Scope, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params, types::Value};
 use tokio::sync::oneshot;
 
@@ -18,20 +18,26 @@ use crate::journal::segment::{Position, Segment};
 /// The answer somebody waits for.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, Fault>>;
 
-/// What a key spent, and of which rows that is the sum.
-#[derive(Debug)]
-pub(crate) struct Spent {
-    /// One amount for every span asked about.
-    pub(crate) amounts: Vec<Money>,
-    /// Rows before this number are in it, and no others.
-    pub(crate) seq: u64,
+/// What to sum: a key's rows that began in the UTC hour of the first moment or later, and before
+/// the second.
+pub(crate) type Spending = (KeyId, Timestamp, Option<Timestamp>);
+
+/// A limit that is about to be asked about for the first time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Question {
+    pub(crate) scope: Scope,
+    pub(crate) limit: LimitId,
+    /// What counts where no row ever counted against this limit.
+    pub(crate) before: Option<Spending>,
 }
 
-/// What to sum: a key's rows that began from the first moment until just before the second.
-#[derive(Debug)]
-pub(crate) struct Question {
-    pub(crate) key: KeyId,
-    pub(crate) spans: Vec<(Timestamp, Option<Timestamp>)>,
+/// What is known of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Known {
+    /// The beginning of the newest turn that something counted in, and how much.
+    pub(crate) turn: Option<(Timestamp, i64)>,
+    /// What was spent before there was such a limit.
+    pub(crate) before: Option<Money>,
 }
 
 /// What the journal's thread asks for, in this order.
@@ -41,7 +47,9 @@ pub(crate) enum Work {
     /// Tell when everything before is in the database.
     Flush(Reply<()>),
     /// Sum up what everything before says about a key.
-    Spent(Question, Reply<Spent>),
+    Spent(Spending, Reply<Money>),
+    /// Tell what everything before says about limits.
+    Balances(Vec<Question>, Reply<Vec<Known>>),
     /// Finish.
     Close,
 }
@@ -147,9 +155,33 @@ impl Keeper {
                 Ok(id)
             };
             let mut upsert = transaction.prepare_cached(&upsert_sql())?;
-            for (about, sum) in self.pending.sorted() {
+            for (about, sum) in self.pending.sums() {
                 let names = (number(&about.model)?, number(&about.provider)?);
                 upsert.execute(rusqlite::params_from_iter(values(about, names, sum)))?;
+            }
+            // What settles late, in a turn that is over, counts nowhere any more.
+            let mut count = transaction.prepare_cached(
+                "INSERT INTO balance (scope, lim, turn, spent) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (scope, lim) DO UPDATE SET
+                   spent = CASE WHEN excluded.turn > turn THEN excluded.spent
+                                WHEN excluded.turn = turn THEN spent + excluded.spent
+                                ELSE spent END,
+                   turn = max(turn, excluded.turn)",
+            )?;
+            for ((scope, limit, turn), amount) in self.pending.counts() {
+                let (scope, limit) = (scope_bytes(*scope), limit.ulid().bytes());
+                count.execute(params![scope, limit, turn, amount])?;
+            }
+            let mut close =
+                transaction.prepare_cached("DELETE FROM open_hold WHERE attempt = ?1")?;
+            for attempt in self.pending.closed() {
+                close.execute([attempt.ulid().bytes()])?;
+            }
+            let mut open = transaction.prepare_cached(
+                "INSERT OR REPLACE INTO open_hold (attempt, began) VALUES (?1, ?2)",
+            )?;
+            for (attempt, began) in self.pending.opened() {
+                open.execute(params![attempt.ulid().bytes(), began])?;
             }
             for segment in &self.sealed {
                 let Some((since, until)) = segment.times else { continue };
@@ -170,17 +202,38 @@ impl Keeper {
         Ok(())
     }
 
-    fn spent(&self, question: &Question) -> rusqlite::Result<Vec<Money>> {
+    fn spent(&self, (key, start, end): &Spending) -> rusqlite::Result<Money> {
         let mut sum = self.connection.prepare_cached(
             "SELECT coalesce(sum(cost), 0) FROM usage_hour WHERE key = ?1 AND hour >= ?2 AND hour < ?3",
         )?;
-        let key = question.key.ulid().bytes();
-        let one = |(start, end): &(Timestamp, Option<Timestamp>)| {
-            let end = end.map_or(i64::MAX, Timestamp::seconds);
-            let nanos = sum.query_row(params![key, start.hour().seconds(), end], |row| row.get(0));
-            nanos.map(Money::from_nanos)
+        let end = end.map_or(i64::MAX, Timestamp::seconds);
+        let key = key.ulid().bytes();
+        sum.query_row(params![key, start.hour().seconds(), end], |row| row.get(0))
+            .map(Money::from_nanos)
+    }
+
+    fn known(&self, question: &Question) -> rusqlite::Result<Known> {
+        let mut select = self
+            .connection
+            .prepare_cached("SELECT turn, spent FROM balance WHERE scope = ?1 AND lim = ?2")?;
+        let name = params![scope_bytes(question.scope), question.limit.ulid().bytes()];
+        let turn = select
+            .query_row(name, |row| Ok((Timestamp::from_micros(row.get(0)?), row.get(1)?)))
+            .optional()?;
+        let before = match (turn, &question.before) {
+            (None, Some(spending)) => Some(self.spent(spending)?),
+            _ => None,
         };
-        question.spans.iter().map(one).collect()
+        Ok(Known { turn, before })
+    }
+
+    /// The holds that were open where the sums end.
+    pub(crate) fn open_holds(&self) -> Result<Vec<Vec<u8>>, Fault> {
+        let read = || -> rusqlite::Result<Vec<_>> {
+            let mut select = self.connection.prepare("SELECT began FROM open_hold")?;
+            select.query_map([], |row| row.get(0))?.collect()
+        };
+        read().map_err(Fault::database("reading open holds"))
     }
 
     /// Works until told to close.
@@ -207,8 +260,13 @@ impl Keeper {
                 Some(Work::Flush(reply)) => {
                     let _ = reply.send(self.flush());
                 }
-                Some(Work::Spent(question, reply)) => {
-                    let _ = reply.send(self.answer(&question));
+                Some(Work::Spent(spending, reply)) => {
+                    let _ = reply.send(self.answer(|keeper| keeper.spent(&spending)));
+                }
+                Some(Work::Balances(questions, reply)) => {
+                    let all =
+                        |keeper: &Self| questions.iter().map(|one| keeper.known(one)).collect();
+                    let _ = reply.send(self.answer(all));
                 }
                 Some(Work::Close) | None => {
                     // What is missing is made again from the journal.
@@ -219,11 +277,23 @@ impl Keeper {
         }
     }
 
-    fn answer(&mut self, question: &Question) -> Result<Spent, Fault> {
+    fn answer<T>(&mut self, read: impl FnOnce(&Self) -> rusqlite::Result<T>) -> Result<T, Fault> {
         self.flush()?;
-        let amounts = self.spent(question).map_err(Fault::database("reading sums"))?;
-        Ok(Spent { amounts, seq: self.position.seq })
+        read(self).map_err(Fault::database("reading sums"))
     }
+}
+
+/// A scope as the database names it.
+fn scope_bytes(scope: Scope) -> Vec<u8> {
+    let (kind, id) = match scope {
+        Scope::Instance => (0, None),
+        Scope::Project(id) => (1, Some(id.ulid())),
+        Scope::Team(id) => (2, Some(id.ulid())),
+        Scope::User(id) => (3, Some(id.ulid())),
+        Scope::Key(id) => (4, Some(id.ulid())),
+    };
+    let id = id.map(domain::id::Ulid::bytes);
+    std::iter::once(kind).chain(id.into_iter().flatten()).collect()
 }
 
 /// The columns that add up, in the order of [`values`].
