@@ -287,10 +287,10 @@ impl Top {
         };
         let model = route.priced.as_deref().ok_or_else(known_after)?;
         let is_free = model.prices.is_free(when);
-        let by_piece =
-            |rates: &Rates| rates.price(class).is_some() && !Class::ALL.iter().any(|other| {
-                *other != class && rates.price(*other).is_some()
-            });
+        let by_piece = |rates: &Rates| {
+            rates.price(class).is_some()
+                && !Class::ALL.iter().any(|other| *other != class && rates.price(*other).is_some())
+        };
         let mut rates = model.prices.offers(when).map(|offer| &offer.rates).peekable();
         if !is_free && (rates.peek().is_none() || !rates.all(by_piece)) {
             return Err(known_after());

@@ -112,10 +112,8 @@ impl Exchange {
     ) -> Result<Response<Body>, Failure> {
         let route = Arc::clone(self.reservation.route());
         let provider = &route.provider;
-        let bound = Kept {
-            cap: self.reservation.cap(),
-            to_plain_tier: self.reservation.holds_money(),
-        };
+        let bound =
+            Kept { cap: self.reservation.cap(), to_plain_tier: self.reservation.holds_money() };
         let outgoing = Outgoing::new(call, self.relay, &route, request, bound);
         let monotonic = self.reservation.gate().clock.monotonic_micros();
         let credentials = provider.credentials(monotonic);

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use domain::key::{Key, KeyKind};
 use domain::ledger::{Fit, Now};
 use domain::refusal::{Code, Refusal};
-use domain::rule::{self, Permit, Target};
+use domain::rule::{self, Network, Permit, PriceTag, Target};
 use domain::scope::{AllLimits, Caller, Defaults, Lineage};
 use domain::secret::is_mistyped;
 use domain::{Clock, Digest, Money, ScopedLimit, Timestamp, Want};
@@ -49,6 +49,8 @@ pub struct Gate {
     pub stored_objects: bool,
     /// Limits that hang on every scope of a kind.
     pub defaults: Defaults,
+    /// Where requests come from that tell the address of who sent them.
+    pub trusted_proxies: Vec<Network>,
     /// The least that a maximum of output tokens is lowered to.
     pub floor_tokens: u64,
     /// Answers that are read on for their usage although their client has gone.
@@ -71,7 +73,7 @@ pub async fn serve(
     relay: Relay,
     mut call: Call,
 ) -> Result<Answer, Failure> {
-    // Who is calling? The secret is hashed here and goes no further.
+    // Who is calling, and from where? The secret is hashed here and goes no further.
     let caller = gate.identify(guard, &call, call.at).await?; // 401 403
 
     // Is there such a route here? What a provider stores is not told apart by key.
@@ -81,16 +83,19 @@ pub async fn serve(
     let body = call.body(gate.wire.body_bytes_max, gate.wire.body_timeout).await?; // 408 413 415
     let request = wire::read(relay.dialect_of(&body), call.content_type(), body)?; // 400 415
 
+    // The body may have taken its time: windows, prices and rows are about this instant.
+    let now = gate.moment();
+
     // May they have it? Rules narrow the routes; a refusal names the rule that emptied them.
     let routes = gate.models.routes(relay, &request.ask.model)?; // 400 404 503
-    let permit = rule::admit(caller, routes, Route::target, |name| gate.models.alias(name))?; // 403 404
+    let permit = gate.admit(caller, routes, now.wall)?; // 403 404
     let limits = gate.limits(permit.caller());
     refuse_unmeterable(&permit, relay.metering, &limits)?; // 403
     refuse_detours(&permit, &request)?; // 403
 
     // Can they pay? What the call can use at most is held on every limit at once, or on none; where it
     // is too much, its maximum is lowered to what fits.
-    let asked = Asked { call: &call, relay, request: &request };
+    let asked = Asked { call: &call, relay, request: &request, now };
     let reservation = gate.reserve(permit, &limits, asked).await?; // 400 402 403 429 503
 
     // Serve, and stream. From here the exchange owns the reservation: it writes down what is about to
@@ -105,6 +110,7 @@ struct Asked<'a> {
     call: &'a Call,
     relay: Relay,
     request: &'a wire::Request,
+    now: Now,
 }
 
 impl Gate {
@@ -116,16 +122,24 @@ impl Gate {
         (before < DRAINS_MAX).then_some(draining)
     }
 
-    /// The key behind the secret that `call` carries, alive and of the kind `guard` asks for.
+    /// The key behind the secret that `call` carries, alive, of the kind `guard` asks for, and
+    /// calling from where it may.
     ///
     /// # Errors
-    /// There is no such key, it is not alive, or it is of the wrong kind.
+    /// There is no such key, it is not alive, of the wrong kind, or its address is not allowed.
     pub async fn identify(
         &self,
         guard: Guard,
         call: &Call,
         now: Timestamp,
     ) -> Result<Caller, Failure> {
+        let caller = self.name(guard, call, now).await?;
+        let address = call.address(&self.trusted_proxies);
+        rule::judge_address(caller.rules(), address)?;
+        Ok(caller)
+    }
+
+    async fn name(&self, guard: Guard, call: &Call, now: Timestamp) -> Result<Caller, Failure> {
         let Some(secret) = call.secret()? else {
             let anonymous = self.anonymous.filter(|_| guard == Guard::Caller);
             let key = self.key_with(anonymous.ok_or_else(no_secret)?).await?;
@@ -184,6 +198,15 @@ impl Gate {
         key.ok_or_else(|| no_such_key().into())
     }
 
+    fn admit(
+        &self,
+        caller: Caller,
+        routes: Vec<Arc<Route>>,
+        when: Timestamp,
+    ) -> Result<Permit<Arc<Route>>, Refusal> {
+        rule::admit(caller, routes, |route| route.target(when), |name| self.models.alias(name))
+    }
+
     /// The key with everything above it.
     async fn lineage(&self, key: Arc<Key>) -> Result<Lineage, Failure> {
         match self.store.lineage(&key) {
@@ -198,20 +221,17 @@ impl Gate {
         limits: &[ScopedLimit],
         asked: Asked<'_>,
     ) -> Result<Reservation, Failure> {
-        // The body may have taken its time: windows, prices and rows are about this instant.
-        let now = self.moment();
         let (caller, routes) = permit.into_parts();
-        let Asked { call, relay, request } = asked;
+        let Asked { call, relay, request, now } = asked;
         let id = self.ids.hold(now.wall);
-        let reserved = match ceiling(&routes, limits, asked, now.wall)? {
+        let reserved = match ceiling(&routes, limits, asked)? {
             None => {
                 let want = Want::call(Money::ZERO, 0);
                 let held = self.store.reserve(id, limits, want, Fit::All, now).await;
                 held.map(|held| (held, routes, Bound::default()))
             }
             Some(ceiling) => {
-                let length =
-                    Length { asked: request.ask.output_cap, floor: self.floor_tokens };
+                let length = Length { asked: request.ask.output_cap, floor: self.floor_tokens };
                 let fitted =
                     fit::reserve(&self.store, (id, limits), ceiling, length, request, now).await;
                 fitted.map(|fitted| {
@@ -239,7 +259,6 @@ fn ceiling(
     routes: &[Arc<Route>],
     limits: &[ScopedLimit],
     asked: Asked<'_>,
-    when: Timestamp,
 ) -> Result<Option<Ceiling>, Refusal> {
     let needs = Needs::of(limits);
     if needs == Needs::default() {
@@ -252,7 +271,7 @@ fn ceiling(
         characters: asked.request.characters,
         has_betas: asked.call.has_betas(),
     };
-    match Ceiling::of(routes, size, needs, when) {
+    match Ceiling::of(routes, size, needs, asked.now.wall) {
         // What is only counted and told needs no bound.
         Err(_) if !needs.bound() => Ok(None),
         ceiling => ceiling,
@@ -329,8 +348,10 @@ fn master_calls_no_model(guard: Guard) -> Refusal {
 }
 
 impl Route {
-    /// Where the route leads, as rules judge it.
-    pub fn target(route: &Arc<Self>) -> Target<'_> {
-        Target { provider: &route.provider.name, model: &route.model, also: &route.also }
+    /// Where the route leads, and what that costs at `when`, as rules judge it.
+    pub fn target(&self, when: Timestamp) -> Target<'_> {
+        let priced = self.priced.as_ref();
+        let price = priced.map_or(PriceTag::Unknown, |model| PriceTag::of(&model.prices, when));
+        Target { provider: &self.provider.name, model: &self.model, also: &self.also, price }
     }
 }

@@ -242,7 +242,7 @@ impl Reservation {
         {
             let row = self.row(&hold, sent.clone(), Outcome::unknown(self.bound));
             let gate = Arc::clone(&self.gate);
-            let begun = gate.store.begin(&mut hold, row).await;
+            let begun = gate.store.begin(&mut hold, &row).await;
             self.hold = Some(hold);
             begun?;
             sent.at_micros = gate.clock.monotonic_micros();
@@ -273,7 +273,7 @@ impl Reservation {
         let Some(hold) = self.hold.take() else { return Ok(()) };
         let row = self.row(&hold, sent, Outcome::nothing(Ending::ProviderError));
         let next = self.gate.ids.hold(self.facts.began_at);
-        self.hold = Some(self.gate.store.pass_on(hold, row, next)?);
+        self.hold = Some(self.gate.store.pass_on(hold, &row, next)?);
         Ok(())
     }
 
@@ -322,10 +322,9 @@ impl Reservation {
             cost = Some(most);
             evidence = Evidence::Estimated;
         }
-        let row =
-            self.row(&hold, sent, Outcome { usage, evidence, cost, tokens, rates, ending });
+        let row = self.row(&hold, sent, Outcome { usage, evidence, cost, tokens, rates, ending });
         self.tell_overrun(&row);
-        if let Err(fault) = self.gate.store.settle(hold, row) {
+        if let Err(fault) = self.gate.store.settle(hold, &row) {
             tracing::error!(request = %self.facts.request, %fault, "a ledger row could not be written");
         }
         Closed { cost }

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use domain::catalog::Model;
+use domain::rule;
 use domain::{Caller, Code, Price, Refusal, Timestamp};
 use http::StatusCode;
 use serde::Serialize;
@@ -96,7 +97,7 @@ fn may_use(gate: &Gate, caller: &Caller, route: &Arc<Route>, at: Timestamp) -> b
     if Needs::of(&gate.limits(caller)).money && !ceiling::is_bounded(route, at) {
         return false;
     }
-    caller.key().rules.judge(Route::target(route), |name| gate.models.alias(name)).is_ok()
+    rule::judge(caller.rules(), route.target(at), |name| gate.models.alias(name)).is_ok()
 }
 
 fn view<'a>(name: &'a str, route: &'a Route, at: Timestamp) -> ModelView<'a> {

@@ -1,9 +1,7 @@
 //! The keys API: `/api/v1/keys` for whoever administers keys, `/api/v1/key` for a key's holder. This
 //! page knows the surface's words (`hash`, `limit_reset`); what may be done is decided in `admin`.
 
-use domain::command::{
-    Actor, Home, KeyChange, LimitChange, NewKey, RulesChange, Slot, SlotChange,
-};
+use domain::command::{Actor, Home, KeyChange, LimitChange, NewKey, RulesChange, Slot, SlotChange};
 use domain::key::{Key, KeyKind, KeyState};
 use domain::window::{Period, Window};
 use domain::{Code, KeyId, Money, Pattern, Refusal, Rules, Unit};
@@ -92,6 +90,7 @@ pub fn create(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
             denied_models: fields.patterns("denied_models")?.unwrap_or_default(),
             allowed_providers: fields.patterns("allowed_providers")?.unwrap_or_default(),
             denied_providers: fields.patterns("denied_providers")?.unwrap_or_default(),
+            ..Rules::default()
         };
         let expires_at = fields.moment("expires_at")?;
         let secret = fields.secret("secret")?;

@@ -73,14 +73,30 @@ mod tests {
         let ten = "0123456789";
         for (dialect, body, saved) in [
             (Dialect::Chat, r#"{"model":"m","messages":[{"role":"user","content":"TEN"}]}"#, 9),
-            (Dialect::Chat, r#"{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"TENTEN"}]}]}"#, 18),
-            (Dialect::Chat, r#"{"model":"m","messages":[{"role":"user","content":"\u0041TEN"}],"user":"TEN"}"#, 14),
-            (Dialect::Chat, r#"{"model":"m","messages":[{"role":"tool","name":"TEN","content":null}]}"#, 0),
+            (
+                Dialect::Chat,
+                r#"{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"TENTEN"}]}]}"#,
+                18,
+            ),
+            (
+                Dialect::Chat,
+                r#"{"model":"m","messages":[{"role":"user","content":"\u0041TEN"}],"user":"TEN"}"#,
+                14,
+            ),
+            (
+                Dialect::Chat,
+                r#"{"model":"m","messages":[{"role":"tool","name":"TEN","content":null}]}"#,
+                0,
+            ),
             (Dialect::Completions, r#"{"model":"m","prompt":["TEN","TEN"]}"#, 18),
             (Dialect::Completions, r#"{"model":"m","prompt":[1,2,3]}"#, 0),
             (Dialect::Embeddings, r#"{"model":"m","input":"TEN"}"#, 9),
             (Dialect::Responses, r#"{"model":"m","instructions":"TEN","input":"TEN"}"#, 18),
-            (Dialect::Messages, r#"{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"TEN"}]}"#, 0),
+            (
+                Dialect::Messages,
+                r#"{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"TEN"}]}"#,
+                0,
+            ),
         ] {
             assert_eq!(of(dialect, &body.replace("TEN", ten)), saved, "{body}");
         }
