@@ -96,8 +96,8 @@ impl Desk {
     ) -> Result<Key, Failure> {
         self.key(actor, id).await?;
         self.check_names(&Rules {
-            allowed_models: change.allowed_models.clone().unwrap_or_default(),
-            allowed_providers: change.allowed_providers.clone().unwrap_or_default(),
+            allowed_models: change.rules.allowed_models.clone().unwrap_or_default(),
+            allowed_providers: change.rules.allowed_providers.clone().unwrap_or_default(),
             ..Rules::default()
         })?;
         let limit = self.gate.ids.limit(now);

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use domain::Secret;
+use domain::rule::Network;
+use domain::{Defaults, Secret};
 use store::Durability;
 
 use crate::config::raw::{Raw, Setting};
@@ -30,6 +31,9 @@ pub struct Config {
     pub allow_unauthenticated: bool,
     pub organization_routes: bool,
     pub stored_objects: bool,
+    pub defaults: Defaults,
+    pub floor_tokens: u64,
+    pub trusted_proxies: Vec<Network>,
     pub cached_keys: usize,
     pub limits: WireLimits,
     pub providers: Vec<ProviderSettings>,
@@ -131,6 +135,18 @@ pub const SETTINGS: &[Setting] = &[
         env: "WEIR_STORED_OBJECTS",
         default: "shared",
         doc: "Routes to things that a provider stores for its account (files, batches, assistants, stored responses): 'shared' by all keys, or 'off'.",
+    },
+    Setting {
+        name: "floor-tokens",
+        env: "WEIR_FLOOR_TOKENS",
+        default: "256",
+        doc: "Output tokens that a limit must leave room for: below it a call is refused, above it its maximum is lowered to what fits.",
+    },
+    Setting {
+        name: "trusted-proxies",
+        env: "WEIR_TRUSTED_PROXIES",
+        default: "",
+        doc: "Addresses and networks, separated by commas, of proxies whose X-Forwarded-For is believed; none: nobody's.",
     },
     Setting {
         name: "cached-keys",
@@ -259,6 +275,12 @@ impl Config {
                 "off" => false,
                 _ => return Err(bad(raw, "stored-objects", "'shared' or 'off'")),
             },
+            defaults: Defaults { team_share: 80, ..Defaults::default() },
+            floor_tokens: match number(raw, "floor-tokens")? {
+                0 => return Err(bad(raw, "floor-tokens", "at least 1")),
+                tokens => tokens,
+            },
+            trusted_proxies: networks(raw, "trusted-proxies")?,
             cached_keys: number(raw, "cached-keys")?,
             limits,
             providers,
@@ -319,6 +341,15 @@ fn boolean(raw: &Raw, name: &str) -> Result<bool, BadSetting> {
         "false" | "no" | "off" | "0" => Ok(false),
         _ => Err(bad(raw, name, "'true' or 'false'")),
     }
+}
+
+fn networks(raw: &Raw, name: &str) -> Result<Vec<Network>, BadSetting> {
+    let parts = raw.text(name).split(',').map(str::trim).filter(|part| !part.is_empty());
+    let read = |part| {
+        let bad = |why| BadSetting(format!("Setting '{name}' has '{part}'. {why}"));
+        Network::parse(part).map_err(bad)
+    };
+    parts.map(read).collect()
 }
 
 fn nonempty(text: &str) -> Option<String> {

@@ -89,6 +89,15 @@ impl Fields {
         }
     }
 
+    /// A whole number, not negative.
+    pub fn number(&mut self, name: &str) -> Result<Option<i64>, Refusal> {
+        let wanted = "a whole number, not negative";
+        match self.typed::<i64>(name, wanted)? {
+            Some(number) if number < 0 => Err(invalid(name, wanted)),
+            number => Ok(number),
+        }
+    }
+
     /// A moment in RFC 3339, with its zone.
     pub fn moment(&mut self, name: &str) -> Result<Option<Timestamp>, Refusal> {
         let wanted = "a moment like 2027-12-31T23:59:59Z";

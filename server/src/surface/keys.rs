@@ -1,10 +1,10 @@
 //! The keys API: `/api/v1/keys` for whoever administers keys, `/api/v1/key` for a key's holder. This
 //! page knows the surface's words (`hash`, `limit_reset`); what may be done is decided in `admin`.
 
-use domain::command::{Actor, Allowance, KeyChange, NewKey};
+use domain::command::{Actor, Home, KeyChange, LimitChange, NewKey, RulesChange, Slot, SlotChange};
 use domain::key::{Key, KeyKind, KeyState};
 use domain::window::{Period, Window};
-use domain::{Code, KeyId, Pattern, Refusal, Rules};
+use domain::{Code, KeyId, Money, Pattern, Refusal, Rules, Unit};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::StatusCode;
@@ -81,20 +81,16 @@ pub fn create(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
         let name = fields.label("name")?;
         let amount = fields.money("limit")?;
         let reset = fields.word("limit_reset", &RESETS)?;
-        let allowance = match (amount, reset) {
-            (Some(amount), reset) => {
-                Some(Allowance { amount, window: reset.unwrap_or(Window::Lifetime) })
-            }
-            (None, None) => None,
-            (None, Some(_)) => {
-                return Err(invalid("limit_reset", "sent together with limit").into());
-            }
-        };
+        if amount.is_none() && reset.is_some() {
+            return Err(invalid("limit_reset", "sent together with limit").into());
+        }
+        let slots = slots(&mut fields, amount.map(Some), reset)?;
         let rules = Rules {
             allowed_models: fields.patterns("allowed_models")?.unwrap_or_default(),
             denied_models: fields.patterns("denied_models")?.unwrap_or_default(),
             allowed_providers: fields.patterns("allowed_providers")?.unwrap_or_default(),
             denied_providers: fields.patterns("denied_providers")?.unwrap_or_default(),
+            ..Rules::default()
         };
         let expires_at = fields.moment("expires_at")?;
         let secret = fields.secret("secret")?;
@@ -102,7 +98,9 @@ pub fn create(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
         let name = name.ok_or_else(|| {
             Refusal::new(Code::MissingParameter, "A key needs a name.").about("name")
         })?;
-        let new = NewKey { kind, name, rules, allowance, expires_at };
+        let limits = LimitChange { all: None, slots };
+        let home = Home::default();
+        let new = NewKey { kind, name, home, rules, limits, expires_at };
         let (key, secret) = desk.create(actor, new, look_of(kind), secret, call.at).await?;
         let data = view(desk, &key, &call).await?;
         Ok(json(StatusCode::CREATED, &One { data, key: Some(secret.expose()) }))
@@ -166,17 +164,21 @@ pub fn update(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
         let clears_reset = fields.has("limit_reset");
         let (clears_models, clears_providers) =
             (fields.has("allowed_models"), fields.has("allowed_providers"));
+        let amount = Some(fields.money("limit")?).filter(|_| clears_limit);
+        let window =
+            fields.word("limit_reset", &RESETS)?.or(clears_reset.then_some(Window::Lifetime));
+        let slots = slots(&mut fields, amount, window)?;
         let change = KeyChange {
             name: fields.label("name")?,
             disabled: fields.boolean("disabled")?,
-            amount: Some(fields.money("limit")?).filter(|_| clears_limit),
-            window: fields
-                .word("limit_reset", &RESETS)?
-                .or(clears_reset.then_some(Window::Lifetime)),
-            allowed_models: fields.patterns("allowed_models")?.or(clears_models.then(Vec::new)),
-            allowed_providers: fields
-                .patterns("allowed_providers")?
-                .or(clears_providers.then(Vec::new)),
+            limits: LimitChange { all: None, slots },
+            rules: RulesChange {
+                allowed_models: fields.patterns("allowed_models")?.or(clears_models.then(Vec::new)),
+                allowed_providers: fields
+                    .patterns("allowed_providers")?
+                    .or(clears_providers.then(Vec::new)),
+                ..RulesChange::default()
+            },
         };
         fields.end()?;
         let key = desk.update(actor, id, change, call.at).await?;
@@ -211,10 +213,34 @@ pub fn own(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
 }
 
 const RESETS: [(&str, Window); 3] = [
-    ("daily", Window::Calendar(Period::Day)),
-    ("weekly", Window::Calendar(Period::Week)),
-    ("monthly", Window::Calendar(Period::Month)),
+    ("daily", Window::utc(Period::Day)),
+    ("weekly", Window::utc(Period::Week)),
+    ("monthly", Window::utc(Period::Month)),
 ];
+
+/// The limits that have names of their own.
+fn slots(
+    fields: &mut Fields,
+    amount: Option<Option<Money>>,
+    window: Option<Window>,
+) -> Result<Vec<SlotChange>, Refusal> {
+    let mut slots = Vec::new();
+    if amount.is_some() || window.is_some() {
+        let amount = amount.map(|amount| amount.map(Money::nanos));
+        slots.push(SlotChange { slot: Slot::Spending, amount, window });
+    }
+    for (name, slot) in [
+        ("rpm", Slot::RequestsPerMinute),
+        ("tpm_limit", Slot::TokensPerMinute),
+        ("daily_token_limit", Slot::TokensPerDay),
+        ("max_parallel", Slot::Parallel),
+    ] {
+        if let Some(amount) = fields.number(name)? {
+            slots.push(SlotChange { slot, amount: Some(Some(amount)), window: None });
+        }
+    }
+    Ok(slots)
+}
 
 fn reset_name(window: Window) -> Option<&'static str> {
     RESETS.iter().find(|(_, known)| *known == window).map(|(name, _)| *name)
@@ -232,13 +258,13 @@ async fn one(desk: &Desk, key: &Key, call: &Call) -> Result<Answer, Failure> {
 
 async fn view<'a>(desk: &Desk, key: &'a Key, call: &Call) -> Result<KeyView<'a>, Failure> {
     let usage = desk.gate.store.spent(key.id, key.created_at).await?;
-    let limit = key.limits.first();
+    let limit = key.limits.iter().find(|limit| limit.unit == Unit::Money);
     let remaining = match limit {
         None => None,
         Some(limit) => {
             let span = limit.window.span(call.at);
             let spent = desk.gate.store.spent(key.id, span.start).await?;
-            Some(limit.amount.saturating_sub(spent).max(domain::Money::ZERO))
+            Some(Money::from_nanos(limit.amount).saturating_sub(spent).max(Money::ZERO))
         }
     };
     let some = |list: &'a Vec<Pattern>| Some(list.as_slice()).filter(|list| !list.is_empty());
@@ -249,7 +275,7 @@ async fn view<'a>(desk: &Desk, key: &'a Key, call: &Call) -> Result<KeyView<'a>,
         label: key.secrets.last().map_or("", |secret| secret.mask.as_str()),
         status: key.status(call.at).name(),
         disabled: matches!(key.state, KeyState::Disabled { .. }),
-        limit: limit.map(|limit| Dollars(limit.amount)),
+        limit: limit.map(|limit| Dollars(Money::from_nanos(limit.amount))),
         limit_remaining: remaining.map(Dollars),
         limit_reset: limit.and_then(|limit| reset_name(limit.window)),
         allowed_providers: some(&key.rules.allowed_providers),
