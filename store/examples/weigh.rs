@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use domain::{
     Class, Digest, Ending, Evidence, HoldId, Key, KeyId, KeyKind, KeyState, Limit, LimitId, Money,
-    Price, RequestId, Row, Rules, Secret, SecretRecord, Timestamp, Usage, Window,
+    Price, ProjectId, RequestId, Row, Rules, Secret, SecretRecord, Timestamp, Usage, Window,
 };
 use store::{Act, Durability, Fault, Options, Store};
 
@@ -211,7 +211,9 @@ fn key(number: u64) -> Key {
         kind: KeyKind::Regular,
         name: format!("weigh {number}"),
         maker: None,
+        project: ProjectId::DEFAULT,
         user: None,
+        team: None,
         secrets: vec![record],
         rules: Rules::default(),
         limits: Vec::new(),

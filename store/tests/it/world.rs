@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use domain::{
     Class, Digest, Ending, Evidence, HoldId, Key, KeyId, KeyKind, KeyState, Limit, LimitId, Money,
-    RequestId, Row, Rules, Secret, SecretRecord, Timestamp, Usage, Window,
+    ProjectId, RequestId, Row, Rules, Secret, SecretRecord, Timestamp, Usage, Window,
 };
 use store::{Act, Group, Options, Store, Sum, UsageQuery};
 
@@ -42,7 +42,9 @@ pub(crate) fn key(number: u64) -> Key {
         kind: KeyKind::Regular,
         name: format!("key {number}"),
         maker: None,
+        project: ProjectId::DEFAULT,
         user: None,
+        team: None,
         secrets: vec![SecretRecord { digest: digest(number), mask, created_at: NOON }],
         rules: Rules::default(),
         limits: Vec::new(),
@@ -55,8 +57,7 @@ pub(crate) fn key(number: u64) -> Key {
 }
 
 pub(crate) fn limit(number: u128, dollars: i64, window: Window) -> Limit {
-    let id = LimitId::new(NOON, number);
-    Limit { id, amount: Money::from_nanos(dollars * 1_000_000_000), window }
+    Limit::money(LimitId::new(NOON, number), Money::from_nanos(dollars * 1_000_000_000), window)
 }
 
 pub(crate) fn act(action: &'static str) -> Act {
@@ -84,6 +85,8 @@ pub(crate) fn row(number: u64, key: KeyId, began_at: Timestamp) -> Row {
         evidence: if number.is_multiple_of(5) { Evidence::Estimated } else { Evidence::Reported },
         cost: (!number.is_multiple_of(7))
             .then(|| Money::from_nanos(1_000 + i64::try_from(number).unwrap())),
+        held: Money::ZERO,
+        tokens: 0,
         price_version: "2026-11-01".into(),
         rates: Vec::new(),
         stream: number.is_multiple_of(2),
