@@ -81,7 +81,8 @@ fn anthropics_clients_are_refused_in_their_own_shape() {
     let world = World::new();
     let key = world.key(&json!({"rpm": 0}));
     let body = json!({"model": "claude-sonnet-4-20250514", "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]});
-    let refused = world.post("/v1/messages", &key.secret, &body).refused(429, "rate_limit_exceeded");
+    let refused =
+        world.post("/v1/messages", &key.secret, &body).refused(429, "rate_limit_exceeded");
     assert_eq!(error(&refused)["type"], "rate_limit_error");
     assert_eq!(refused.header("x-should-retry"), "false");
 }

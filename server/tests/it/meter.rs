@@ -338,9 +338,8 @@ fn money_is_held_before_the_call_and_a_call_that_does_not_fit_is_refused() {
     body["max_tokens"] = json!(500);
     world.post("/v1/chat/completions", &key.secret, &body).is(200);
     world.post("/v1/chat/completions", &key.secret, &body).is(200);
-    let refused = world
-        .post("/v1/chat/completions", &key.secret, &body)
-        .refused(402, "insufficient_quota");
+    let refused =
+        world.post("/v1/chat/completions", &key.secret, &body).refused(402, "insufficient_quota");
     assert_eq!(refused.header("x-should-retry"), "false");
     let error = refused.json()["error"].clone();
     assert_eq!(
