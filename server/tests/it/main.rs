@@ -8,6 +8,7 @@ mod bad_input;
 mod calls;
 mod every_route_is_guarded;
 mod keys;
+mod limits;
 mod meter;
 mod models;
 mod process;
