@@ -116,7 +116,8 @@ pub struct Defaults {
 }
 
 impl Defaults {
-    const fn of(&self, scope: Scope) -> &Vec<Limit> {
+    /// Those on every scope of this one's kind.
+    pub const fn of(&self, scope: Scope) -> &Vec<Limit> {
         match scope {
             Scope::Instance => &self.instance,
             Scope::Project(_) => &self.project,
@@ -183,13 +184,7 @@ impl Lineage {
     /// Every limit that applies: each scope's own, the defaults it does not replace, and the user's
     /// share of their team's tokens.
     pub fn limits(&self, defaults: &Defaults) -> AllLimits {
-        let mut all = AllLimits::new();
-        for owner in self.owners() {
-            collect(&mut all, owner.scope, &owner.limits, defaults);
-            if let (Scope::User(_), Some(team)) = (owner.scope, &self.team) {
-                all.extend(shares(owner.scope, team, defaults));
-            }
-        }
+        let mut all = limits_below(self.owners().map(AsRef::as_ref), defaults);
         collect(&mut all, Scope::Key(self.key.id), &self.key.limits, defaults);
         all
     }
@@ -217,6 +212,22 @@ impl Caller {
     pub const fn lineage(&self) -> &Lineage {
         &self.lineage
     }
+}
+
+/// Every limit that applies below all of `owners`, the widest first: each one's own, the defaults
+/// it does not replace, and a user's share of their team's tokens.
+pub fn limits_below<'a>(owners: impl Iterator<Item = &'a Owner>, defaults: &Defaults) -> AllLimits {
+    let mut all = AllLimits::new();
+    let mut team = None;
+    for owner in owners {
+        collect(&mut all, owner.scope, &owner.limits, defaults);
+        match (owner.scope, team) {
+            (Scope::Team(_), _) => team = Some(owner),
+            (Scope::User(_), Some(team)) => all.extend(shares(owner.scope, team, defaults)),
+            (Scope::Instance | Scope::Project(_) | Scope::User(_) | Scope::Key(_), _) => {}
+        }
+    }
+    all
 }
 
 /// The limits of one scope: its own, and the defaults it does not replace.
