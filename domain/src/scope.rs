@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use crate::id::{KeyId, LimitId, ProjectId, TeamId, UserId};
+use crate::id::{KeyId, LimitId, ProjectId, TeamId, Ulid, UserId};
 use crate::key::{Key, KeyKind};
 use crate::limit::{Limit, Unit};
 use crate::refusal::Refusal;
@@ -40,6 +40,17 @@ impl Scope {
             Self::Team(_) => "team",
             Self::User(_) => "user",
             Self::Key(_) => "key",
+        }
+    }
+
+    /// Its number, without its kind; 0 for the instance.
+    pub const fn ulid(self) -> Ulid {
+        match self {
+            Self::Instance => Ulid::from_bits(0),
+            Self::Project(id) => id.ulid(),
+            Self::Team(id) => id.ulid(),
+            Self::User(id) => id.ulid(),
+            Self::Key(id) => id.ulid(),
         }
     }
 }

@@ -102,10 +102,15 @@ impl App {
             anonymous,
             operator: config.organization_routes.then(|| Arc::new(keyless::operator(now))),
             stored_objects: config.stored_objects,
+            defaults: std::mem::take(&mut config.defaults),
             drains: AtomicUsize::new(0),
         });
-        let desk =
-            Arc::new(Desk { gate: Arc::clone(&gate), entropy: Arc::clone(&entropy), list_secret });
+        let desk = Arc::new(Desk {
+            gate: Arc::clone(&gate),
+            entropy: Arc::clone(&entropy),
+            list_secret,
+            correcting: tokio::sync::Mutex::new(()),
+        });
         let tls = tls()?;
         let demo = Demo::new(clock, Arc::new(Ids::new(&*entropy)), demo_pace);
         let (stop, stopping) = watch::channel(false);

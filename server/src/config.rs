@@ -1,6 +1,7 @@
 //! What the settings mean: parsed, checked, complete. Where a value was written, and which of
 //! several writings counts, is `raw`'s business; nothing here reads a file or the environment.
 
+mod defaults;
 pub mod raw;
 
 use std::net::SocketAddr;
@@ -8,7 +9,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use domain::Secret;
+use domain::{Defaults, Secret};
 use store::Durability;
 
 use crate::config::raw::{Raw, Setting};
@@ -32,6 +33,8 @@ pub struct Config {
     pub stored_objects: bool,
     pub cached_keys: usize,
     pub limits: WireLimits,
+    /// Limits for everything of a kind.
+    pub defaults: Defaults,
     pub providers: Vec<ProviderSettings>,
     pub aliases: Vec<(String, String)>,
     pub prices: Vec<OverrideSetting>,
@@ -57,7 +60,7 @@ pub struct WireLimits {
 #[error("{0}")]
 pub struct BadSetting(pub String);
 
-/// Every setting but the tables of providers, aliases and prices. The order is that of
+/// Every setting but the tables of defaults, providers, aliases and prices. The order is that of
 /// `config.example.toml` and of `weir config check`.
 pub const SETTINGS: &[Setting] = &[
     Setting {
@@ -131,6 +134,12 @@ pub const SETTINGS: &[Setting] = &[
         env: "WEIR_STORED_OBJECTS",
         default: "shared",
         doc: "Routes to things that a provider stores for its account (files, batches, assistants, stored responses): 'shared' by all keys, or 'off'.",
+    },
+    Setting {
+        name: "team-share",
+        env: "WEIR_TEAM_SHARE",
+        default: "80",
+        doc: "The most that one user of a team of two or more may take of each of the team's token limits, in percent (1 to 100).",
     },
     Setting {
         name: "cached-keys",
@@ -261,11 +270,17 @@ impl Config {
             },
             cached_keys: number(raw, "cached-keys")?,
             limits,
+            defaults: defaults::resolve(std::mem::take(&mut raw.defaults), team_share(raw)?)?,
             providers,
             aliases: raw.aliases.clone(),
             prices: std::mem::take(&mut raw.prices),
         })
     }
+}
+
+fn team_share(raw: &Raw) -> Result<u8, BadSetting> {
+    let share = number(raw, "team-share").ok().filter(|percent| (1..=100).contains(percent));
+    share.ok_or_else(|| bad(raw, "team-share", "a whole number from 1 to 100"))
 }
 
 /// A level, or a filter that names places; a mistyped level would silence the log.
