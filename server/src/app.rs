@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -103,7 +103,10 @@ impl App {
             operator: config.organization_routes.then(|| Arc::new(keyless::operator(now))),
             stored_objects: config.stored_objects,
             defaults: std::mem::take(&mut config.defaults),
+            floor_tokens: config.floor_tokens,
+            trusted_proxies: std::mem::take(&mut config.trusted_proxies),
             drains: AtomicUsize::new(0),
+            overruns: AtomicU64::new(0),
         });
         let desk = Arc::new(Desk {
             gate: Arc::clone(&gate),
@@ -165,7 +168,7 @@ impl App {
 
 /// What opening the ledger found and mended.
 fn tell(recovery: Recovery) {
-    let Recovery { rows_replayed, bytes_cut, bytes_lost } = recovery;
+    let Recovery { rows_replayed, bytes_cut, bytes_lost, calls_charged } = recovery;
     if bytes_cut > 0 {
         tracing::warn!(bytes_cut, "the ledger's last row was never written to its end: cut off");
     }
@@ -173,6 +176,12 @@ fn tell(recovery: Recovery) {
         tracing::error!(
             bytes_lost,
             "rows of the ledger are gone, as after a power cut: their sums stay"
+        );
+    }
+    if calls_charged > 0 {
+        tracing::warn!(
+            calls_charged,
+            "calls were in flight when Weir was last killed: each is charged the most it could use"
         );
     }
     if rows_replayed > 0 {

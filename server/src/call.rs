@@ -1,11 +1,13 @@
 //! A request as it came in, and the bodies answers can have. What is in a body is for `wire` to say.
 
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use domain::refusal::{Code, Refusal};
+use domain::rule::Network;
 use domain::{RequestId, Secret, Timestamp};
 use http::{HeaderMap, HeaderValue, Method, Response, header, request};
 use http_body::{Body as _, Frame, SizeHint};
@@ -26,6 +28,8 @@ pub struct Call {
     pub parameter: Option<String>,
     /// The same instant in the clock's monotonic microseconds, to measure from.
     pub began_micros: u64,
+    /// Who holds the other end of the connection.
+    peer: IpAddr,
     body: Incoming,
 }
 
@@ -37,11 +41,17 @@ impl Call {
         id: RequestId,
         at: Timestamp,
         began_micros: u64,
-        request: http::Request<Incoming>,
-        parameter: Option<String>,
+        peer: IpAddr,
+        (request, parameter): (http::Request<Incoming>, Option<String>),
     ) -> Self {
         let (head, body) = request.into_parts();
-        Self { id, at, head, parameter, began_micros, body }
+        Self { id, at, head, parameter, began_micros, peer, body }
+    }
+
+    /// Where it comes from: the other end of the connection, or, where a trusted proxy holds that,
+    /// the nearest address that a chain of trusted proxies tells of.
+    pub fn address(&self, trusted: &[Network]) -> IpAddr {
+        origin(self.peer, &self.head.headers, trusted)
     }
 
     /// What the client says its body is.
@@ -91,6 +101,32 @@ impl Call {
             .into()),
         }
     }
+}
+
+/// Reads `X-Forwarded-For` from its end: each proxy appends who called it, so only what trusted ones
+/// appended counts. What is no address ends the chain.
+fn origin(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
+    let is_trusted = |address| trusted.iter().any(|network| network.contains(address));
+    let mut nearest = peer.to_canonical();
+    let lists = headers.get_all("x-forwarded-for").iter().rev();
+    let told = lists.flat_map(|list| list.to_str().unwrap_or_default().rsplit(','));
+    for text in told {
+        if !is_trusted(nearest) {
+            break;
+        }
+        match address(text.trim()) {
+            Some(address) => nearest = address.to_canonical(),
+            None => break,
+        }
+    }
+    nearest
+}
+
+/// An address, with a port behind it or without.
+fn address(text: &str) -> Option<IpAddr> {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let with_port = || text.parse().ok().map(|address: SocketAddr| address.ip());
+    bare.parse().ok().or_else(with_port)
 }
 
 async fn collect(body: &mut Incoming, bytes_max: usize, stall: Duration) -> Result<Bytes, Failure> {
@@ -243,6 +279,32 @@ mod tests {
             headers.append(*name, HeaderValue::from_str(value).unwrap());
         }
         headers
+    }
+
+    #[test]
+    fn an_address_is_believed_as_far_as_trust_goes() {
+        let trusted = [Network::parse("10.0.0.0/8").unwrap(), Network::parse("::1").unwrap()];
+        for (peer, told, address) in [
+            ("203.0.113.7", &[][..], "203.0.113.7"),
+            // Whoever is not trusted may tell what they like.
+            ("203.0.113.7", &["198.51.100.1"], "203.0.113.7"),
+            ("10.0.0.1", &[], "10.0.0.1"),
+            ("10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
+            ("10.0.0.1", &["6.6.6.6, 198.51.100.1"], "198.51.100.1"),
+            ("10.0.0.1", &["198.51.100.1, 10.2.3.4"], "198.51.100.1"),
+            ("10.0.0.1", &["198.51.100.1", "10.2.3.4"], "198.51.100.1"),
+            ("10.0.0.1", &["6.6.6.6", "198.51.100.1:4711 "], "198.51.100.1"),
+            ("::1", &["[2001:db8::1]:443"], "2001:db8::1"),
+            ("::1", &["[2001:db8::1]"], "2001:db8::1"),
+            ("::ffff:10.0.0.1", &["::ffff:198.51.100.1"], "198.51.100.1"),
+            ("10.0.0.1", &["10.0.0.9"], "10.0.0.9"),
+            ("10.0.0.1", &["6.6.6.6, unknown"], "10.0.0.1"),
+            ("10.0.0.1", &["6.6.6.6, "], "10.0.0.1"),
+        ] {
+            let pairs: Vec<_> = told.iter().map(|list| ("x-forwarded-for", *list)).collect();
+            let found = origin(peer.parse().unwrap(), &headers(&pairs), &trusted);
+            assert_eq!(found.to_string(), address, "{peer} {told:?}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use domain::rule::Network;
 use domain::{Defaults, Secret};
 use store::Durability;
 
@@ -31,10 +32,12 @@ pub struct Config {
     pub allow_unauthenticated: bool,
     pub organization_routes: bool,
     pub stored_objects: bool,
-    pub cached_keys: usize,
-    pub limits: WireLimits,
     /// Limits for everything of a kind.
     pub defaults: Defaults,
+    pub floor_tokens: u64,
+    pub trusted_proxies: Vec<Network>,
+    pub cached_keys: usize,
+    pub limits: WireLimits,
     pub providers: Vec<ProviderSettings>,
     pub aliases: Vec<(String, String)>,
     pub prices: Vec<OverrideSetting>,
@@ -140,6 +143,18 @@ pub const SETTINGS: &[Setting] = &[
         env: "WEIR_TEAM_SHARE",
         default: "80",
         doc: "The most that one user of a team of two or more may take of each of the team's token limits, in percent (1 to 100).",
+    },
+    Setting {
+        name: "floor-tokens",
+        env: "WEIR_FLOOR_TOKENS",
+        default: "256",
+        doc: "Output tokens that a limit must leave room for: below it a call is refused, above it its maximum is lowered to what fits.",
+    },
+    Setting {
+        name: "trusted-proxies",
+        env: "WEIR_TRUSTED_PROXIES",
+        default: "",
+        doc: "Addresses and networks, separated by commas, of proxies whose X-Forwarded-For is believed; none: nobody's.",
     },
     Setting {
         name: "cached-keys",
@@ -268,9 +283,14 @@ impl Config {
                 "off" => false,
                 _ => return Err(bad(raw, "stored-objects", "'shared' or 'off'")),
             },
+            defaults: defaults::resolve(std::mem::take(&mut raw.defaults), team_share(raw)?)?,
+            floor_tokens: match number(raw, "floor-tokens")? {
+                0 => return Err(bad(raw, "floor-tokens", "at least 1")),
+                tokens => tokens,
+            },
+            trusted_proxies: networks(raw, "trusted-proxies")?,
             cached_keys: number(raw, "cached-keys")?,
             limits,
-            defaults: defaults::resolve(std::mem::take(&mut raw.defaults), team_share(raw)?)?,
             providers,
             aliases: raw.aliases.clone(),
             prices: std::mem::take(&mut raw.prices),
@@ -334,6 +354,15 @@ fn boolean(raw: &Raw, name: &str) -> Result<bool, BadSetting> {
         "false" | "no" | "off" | "0" => Ok(false),
         _ => Err(bad(raw, name, "'true' or 'false'")),
     }
+}
+
+fn networks(raw: &Raw, name: &str) -> Result<Vec<Network>, BadSetting> {
+    let parts = raw.text(name).split(',').map(str::trim).filter(|part| !part.is_empty());
+    let read = |part| {
+        let bad = |why| BadSetting(format!("Setting '{name}' has '{part}'. {why}"));
+        Network::parse(part).map_err(bad)
+    };
+    parts.map(read).collect()
 }
 
 fn nonempty(text: &str) -> Option<String> {

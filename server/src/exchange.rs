@@ -19,10 +19,11 @@ use crate::failure::{Envelope, Failure, Fault};
 use crate::gate::Gate;
 use crate::meter::Meter;
 use crate::models::Credential;
+use crate::rates;
 use crate::relay::{Metering, Relay};
 use crate::reservation::Reservation;
 use crate::upstream::headers::for_client;
-use crate::upstream::{Body, Outgoing, SendFault, Upstream};
+use crate::upstream::{Body, Kept, Outgoing, SendFault, Upstream};
 use crate::wire::{self, Dialect, Observed, StreamReader};
 
 /// Sends the call and answers with what comes back.
@@ -58,7 +59,8 @@ impl Exchange {
             self.reservation.close(&Observed::default(), Ending::ProviderBroke);
             return Err(not_as_promised("it is packed, though it was asked not to be"));
         }
-        let headers = for_client(&head.headers);
+        let mut headers = for_client(&head.headers);
+        tell(&mut headers, &self.reservation);
         if !status.is_success() {
             return self.provider_said_no(status, &head.headers, headers, body).await;
         }
@@ -110,8 +112,9 @@ impl Exchange {
     ) -> Result<Response<Body>, Failure> {
         let route = Arc::clone(self.reservation.route());
         let provider = &route.provider;
-        let outgoing =
-            Outgoing::new(call, self.relay, &route, request, self.reservation.holds_money());
+        let bound =
+            Kept { cap: self.reservation.cap(), to_plain_tier: self.reservation.holds_money() };
+        let outgoing = Outgoing::new(call, self.relay, &route, request, bound);
         let monotonic = self.reservation.gate().clock.monotonic_micros();
         let credentials = provider.credentials(monotonic);
         if credentials.is_empty() {
@@ -120,9 +123,9 @@ impl Exchange {
         let mut last: Option<Response<Body>> = None;
         for credential in &credentials {
             if last.take().is_some() {
-                self.reservation.refused();
+                self.reservation.pass_on()?;
             }
-            self.reservation.sending(&credential.name);
+            self.reservation.begin(&credential.name).await?;
             let sent = self.upstream.send(provider, credential, &outgoing).await;
             let answer = match sent {
                 Ok(answer) => answer,
@@ -201,6 +204,14 @@ impl Exchange {
                 format!("The provider '{name}' failed with status {}.", status.as_u16()),
             ),
         }
+    }
+}
+
+/// Tells the client what its limits made of the call.
+fn tell(headers: &mut http::HeaderMap, reservation: &Reservation) {
+    rates::tell(headers, reservation.rates());
+    if let Some(most) = reservation.clamped() {
+        headers.insert("x-weir-max-tokens-clamped", HeaderValue::from(most));
     }
 }
 

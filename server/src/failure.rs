@@ -4,12 +4,14 @@
 use std::error::Error;
 use std::fmt::Write as _;
 
-use domain::refusal::{Code, Refusal, Retry};
-use domain::{RequestId, Timestamp};
-use http::{HeaderValue, Response, StatusCode, header};
-use serde_json::json;
+use domain::refusal::{Code, LimitReached, Refusal, Retry};
+use domain::window::Step;
+use domain::{Limit, Money, Period, RequestId, Timestamp, Unit, Window};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use serde_json::{Value, json};
 
 use crate::call::{Answer, OutBody};
+use crate::rates;
 
 /// Why a request was not served.
 #[derive(Debug)]
@@ -72,6 +74,14 @@ impl Failure {
         }
     }
 
+    /// Whether sending the same again can help.
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::Refused(refusal) => refusal.retry,
+            Self::Broke(_) | Self::Method(_) => self.code().retry(),
+        }
+    }
+
     /// The sentence a client sees, at most 300 bytes.
     pub fn message(&self) -> String {
         const BYTES_MAX: usize = 300;
@@ -121,13 +131,7 @@ impl Envelope {
                 if let (Failure::Refused(refusal), Some(members)) = (failure, error.as_object_mut())
                     && let Some(limit) = &refusal.limit
                 {
-                    members.insert("limit_id".into(), json!(limit.limit.to_string()));
-                    members.insert("scope".into(), json!("key"));
-                    members.insert("amount".into(), json!(limit.amount.to_string()));
-                    members.insert("spent".into(), json!(limit.spent.to_string()));
-                    members.insert("held".into(), json!(limit.held.to_string()));
-                    members.insert("wanted".into(), json!(limit.wanted.to_string()));
-                    members.insert("resets_at".into(), json!(limit.resets_at.map(rfc3339)));
+                    members.extend(reached(limit));
                 }
                 json!({ "error": error }).to_string()
             }
@@ -154,7 +158,7 @@ impl Envelope {
         if code.status() == 401 {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if code.retry() == Retry::Never {
+        if failure.retry() == Retry::Never {
             headers.insert("x-should-retry", HeaderValue::from_static("false"));
         }
         match failure {
@@ -169,7 +173,8 @@ impl Envelope {
             Failure::Broke(fault) if fault.code.status() == 503 => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
-            Failure::Broke(_) | Failure::Refused(_) => {}
+            Failure::Refused(refusal) => tell_limit(headers, refusal),
+            Failure::Broke(_) => {}
         }
         answer
     }
@@ -181,6 +186,61 @@ impl Envelope {
             Self::OpenAi => format!("data: {body}\n\n"),
             Self::Anthropic => format!("event: error\ndata: {body}\n\n"),
         }
+    }
+}
+
+/// The limit that refused a call, as members of the error. Money is decimal text.
+fn reached(limit: &LimitReached) -> [(String, Value); 10] {
+    let Limit { id, unit, amount, window, .. } = limit.scoped.limit;
+    let shown = |amount: i64| match unit {
+        Unit::Money => json!(Money::from_nanos(amount).to_string()),
+        Unit::Tokens | Unit::Requests | Unit::InFlight => json!(amount),
+    };
+    [
+        ("limit_id", json!(id.to_string())),
+        ("scope", json!(limit.scoped.scope.kind())),
+        ("scope_id", json!(limit.scoped.scope.to_string())),
+        ("unit", json!(unit.name())),
+        ("window", json!(window_name(unit, window))),
+        ("amount", shown(amount)),
+        ("spent", shown(limit.spent)),
+        ("held", shown(limit.held)),
+        ("wanted", shown(limit.wanted)),
+        ("resets_at", json!(limit.resets_at.map(rfc3339))),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+}
+
+/// What a window is called; `null` for calls in flight, which have none.
+fn window_name(unit: Unit, window: Window) -> Option<String> {
+    let name = match window {
+        _ if unit == Unit::InFlight => return None,
+        Window::Lifetime => "lifetime".to_owned(),
+        Window::Calendar { period: Period::Day, .. } => "day".to_owned(),
+        Window::Calendar { period: Period::Week, .. } => "week".to_owned(),
+        Window::Calendar { period: Period::Month, .. } => "month".to_owned(),
+        Window::Anchored { every, .. } => {
+            let step = match every.unit() {
+                Step::Hour => "hours",
+                Step::Day => "days",
+                Step::Week => "weeks",
+                Step::Month => "months",
+            };
+            format!("{} {step}", every.amount())
+        }
+        Window::Rolling { seconds } => format!("{seconds}s"),
+    };
+    Some(name)
+}
+
+/// When the same request can pass, and how the rate stands that refused it.
+fn tell_limit(headers: &mut HeaderMap, refusal: &Refusal) {
+    if let Some(millis) = refusal.retry_after_ms {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(millis.div_ceil(1_000)));
+        headers.insert("retry-after-ms", HeaderValue::from(millis));
+    }
+    if let Some(limit) = &refusal.limit {
+        rates::tell_reached(headers, limit, refusal.retry_after_ms);
     }
 }
 

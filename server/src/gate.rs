@@ -4,25 +4,28 @@
 //! administered (`admin`).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use domain::key::{Caller, Key, KeyKind};
+use domain::key::{Key, KeyKind};
+use domain::ledger::{Fit, Now};
 use domain::refusal::{Code, Refusal};
-use domain::rule::{self, Permit, Target};
+use domain::rule::{self, Network, Permit, PriceTag, Target};
+use domain::scope::{AllLimits, Caller, Defaults, Lineage};
 use domain::secret::is_mistyped;
-use domain::{Clock, Digest, Money, Timestamp};
+use domain::{Clock, Digest, Money, ScopedLimit, Timestamp, Want};
 use store::{Found, NotReserved, Store};
 use tokio_util::task::TaskTracker;
 
 use crate::call::{Answer, Call, no_such_key};
-use crate::ceiling;
+use crate::ceiling::{Ceiling, Needs, Size};
 use crate::config::WireLimits;
 use crate::exchange;
 use crate::failure::Failure;
+use crate::fit::{self, Length};
 use crate::ids::Ids;
 use crate::models::{Models, Route};
 use crate::relay::{Guard, Metering, Relay};
-use crate::reservation::{Facts, Reservation};
+use crate::reservation::{Bound, Facts, Reservation};
 use crate::upstream::Upstream;
 use crate::wire;
 
@@ -44,8 +47,16 @@ pub struct Gate {
     pub operator: Option<Arc<Key>>,
     /// Whether keys may use what the provider stores for its account.
     pub stored_objects: bool,
+    /// Limits that hang on every scope of a kind.
+    pub defaults: Defaults,
+    /// Where requests come from that tell the address of who sent them.
+    pub trusted_proxies: Vec<Network>,
+    /// The least that a maximum of output tokens is lowered to.
+    pub floor_tokens: u64,
     /// Answers that are read on for their usage although their client has gone.
     pub drains: AtomicUsize,
+    /// Calls that used more than the most they could, by their provider's word, since the start.
+    pub overruns: AtomicU64,
 }
 
 /// Beyond this many, an answer without a client is cancelled at once.
@@ -62,10 +73,8 @@ pub async fn serve(
     relay: Relay,
     mut call: Call,
 ) -> Result<Answer, Failure> {
-    let now = call.at; // the only look at the clock: every decision below is about this instant
-
-    // Who is calling? The secret is hashed here and goes no further.
-    let caller = gate.identify(guard, &call, now).await?; // 401 403
+    // Who is calling, and from where? The secret is hashed here and goes no further.
+    let caller = gate.identify(guard, &call, call.at).await?; // 401 403
 
     // Is there such a route here? What a provider stores is not told apart by key.
     refuse_stored(gate, relay)?; // 403
@@ -74,18 +83,34 @@ pub async fn serve(
     let body = call.body(gate.wire.body_bytes_max, gate.wire.body_timeout).await?; // 408 413 415
     let request = wire::read(relay.dialect_of(&body), call.content_type(), body)?; // 400 415
 
+    // The body may have taken its time: windows, prices and rows are about this instant.
+    let now = gate.moment();
+
     // May they have it? Rules narrow the routes; a refusal names the rule that emptied them.
     let routes = gate.models.routes(relay, &request.ask.model)?; // 400 404 503
-    let permit = rule::admit(caller, routes, Route::target, |name| gate.models.alias(name))?; // 403 404
-    refuse_unmeterable(&permit, relay.metering)?; // 403
+    let permit = gate.admit(caller, routes, now.wall)?; // 403 404
+    let limits = gate.limits(permit.caller());
+    refuse_unmeterable(&permit, relay.metering, &limits)?; // 403
     refuse_detours(&permit, &request)?; // 403
 
-    // Can they pay? What the call may cost at most is held on every limit at once, or on none.
-    let reservation = gate.reserve(permit, &call, relay, &request, now).await?; // 402 403 503
+    // Can they pay? What the call can use at most is held on every limit at once, or on none; where it
+    // is too much, its maximum is lowered to what fits.
+    let asked = Asked { call: &call, relay, request: &request, now };
+    let reservation = gate.reserve(permit, &limits, asked).await?; // 400 402 403 429 503
 
-    // Serve, and stream. From here the exchange owns the reservation: whoever ends it — provider,
-    // client, timeout — settles it with what was truly used.
-    exchange::run(gate, upstream, relay, call, request, reservation).await // 429 502 504
+    // Serve, and stream. From here the exchange owns the reservation: it writes down what is about to
+    // happen before a provider is called, and whoever ends it — provider, client, timeout — settles it
+    // with what was truly used.
+    exchange::run(gate, upstream, relay, call, request, reservation).await // 429 502 503 504
+}
+
+/// A request on its way to be reserved for.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    call: &'a Call,
+    relay: Relay,
+    request: &'a wire::Request,
+    now: Now,
 }
 
 impl Gate {
@@ -97,26 +122,35 @@ impl Gate {
         (before < DRAINS_MAX).then_some(draining)
     }
 
-    /// The key behind the secret that `call` carries, alive and of the kind `guard` asks for.
+    /// The key behind the secret that `call` carries, alive, of the kind `guard` asks for, and
+    /// calling from where it may.
     ///
     /// # Errors
-    /// There is no such key, it is not alive, or it is of the wrong kind.
+    /// There is no such key, it is not alive, of the wrong kind, or its address is not allowed.
     pub async fn identify(
         &self,
         guard: Guard,
         call: &Call,
         now: Timestamp,
     ) -> Result<Caller, Failure> {
+        let caller = self.name(guard, call, now).await?;
+        let address = call.address(&self.trusted_proxies);
+        rule::judge_address(caller.rules(), address)?;
+        Ok(caller)
+    }
+
+    async fn name(&self, guard: Guard, call: &Call, now: Timestamp) -> Result<Caller, Failure> {
         let Some(secret) = call.secret()? else {
             let anonymous = self.anonymous.filter(|_| guard == Guard::Caller);
             let key = self.key_with(anonymous.ok_or_else(no_secret)?).await?;
-            return Ok(key.identify(KeyKind::Regular, now)?);
+            return Ok(self.lineage(key).await?.identify(KeyKind::Regular, now)?);
         };
         let digest = secret.digest();
         if self.is_master(&digest) {
             return match &self.operator {
                 Some(key) if guard == Guard::Master => {
-                    Ok(Arc::clone(key).identify(KeyKind::Regular, now)?)
+                    let lineage = self.lineage(Arc::clone(key)).await?;
+                    Ok(lineage.identify(KeyKind::Regular, now)?)
                 }
                 _ => Err(master_calls_no_model(guard).into()),
             };
@@ -124,21 +158,29 @@ impl Gate {
         if is_mistyped(secret.expose()) {
             return Err(no_such_key().into());
         }
-        let key = self.key_with(digest).await?;
-        match guard {
-            Guard::Caller | Guard::Open => Ok(key.identify(KeyKind::Regular, now)?),
-            Guard::Manager => Ok(key.identify(KeyKind::Management, now)?),
-            Guard::Holder => {
-                let kind = key.kind;
-                Ok(key.identify(kind, now)?)
-            }
-            Guard::Master => {
-                let kind = key.kind;
-                let _known = key.identify(kind, now)?;
-                Err(Refusal::new(Code::WrongKeyType, "Only the master key opens this route.")
-                    .into())
-            }
+        let lineage = self.lineage(self.key_with(digest).await?).await?;
+        let own = lineage.key.kind;
+        let kind = match guard {
+            Guard::Caller | Guard::Open => KeyKind::Regular,
+            Guard::Manager => KeyKind::Management,
+            Guard::Holder | Guard::Master => own,
+        };
+        let caller = lineage.identify(kind, now)?;
+        if guard == Guard::Master {
+            let message = "Only the master key opens this route.";
+            return Err(Refusal::new(Code::WrongKeyType, message).into());
         }
+        Ok(caller)
+    }
+
+    /// Every limit that applies to a caller.
+    pub fn limits(&self, caller: &Caller) -> AllLimits {
+        caller.lineage().limits(&self.defaults)
+    }
+
+    /// This moment, on both clocks.
+    pub fn moment(&self) -> Now {
+        Now { wall: self.clock.now(), monotonic: self.clock.monotonic_micros() }
     }
 
     /// Whether this is the master key's digest. Compared in constant time.
@@ -156,30 +198,83 @@ impl Gate {
         key.ok_or_else(|| no_such_key().into())
     }
 
+    fn admit(
+        &self,
+        caller: Caller,
+        routes: Vec<Arc<Route>>,
+        when: Timestamp,
+    ) -> Result<Permit<Arc<Route>>, Refusal> {
+        rule::admit(caller, routes, |route| route.target(when), |name| self.models.alias(name))
+    }
+
+    /// The key with everything above it.
+    async fn lineage(&self, key: Arc<Key>) -> Result<Lineage, Failure> {
+        match self.store.lineage(&key) {
+            Some(lineage) => Ok(lineage),
+            None => Ok(self.store.look_up_lineage(key).await?),
+        }
+    }
+
     async fn reserve(
         self: &Arc<Self>,
         permit: Permit<Arc<Route>>,
-        call: &Call,
-        relay: Relay,
-        request: &wire::Request,
-        now: Timestamp,
+        limits: &[ScopedLimit],
+        asked: Asked<'_>,
     ) -> Result<Reservation, Failure> {
         let (caller, routes) = permit.into_parts();
-        let key = caller.key();
-        let amount = if key.has_money_limit() {
-            ceiling::of(&routes, request, relay, call.has_betas(), now)?
-        } else {
-            Money::ZERO
+        let Asked { call, relay, request, now } = asked;
+        let id = self.ids.hold(now.wall);
+        let reserved = match ceiling(&routes, limits, asked)? {
+            None => {
+                let want = Want::call(Money::ZERO, 0);
+                let held = self.store.reserve(id, limits, want, Fit::All, now).await;
+                held.map(|held| (held, routes, Bound::default()))
+            }
+            Some(ceiling) => {
+                let length = Length { asked: request.ask.output_cap, floor: self.floor_tokens };
+                let fitted =
+                    fit::reserve(&self.store, (id, limits), ceiling, length, request, now).await;
+                fitted.map(|fitted| {
+                    let (routes, bound) = (fitted.ceiling.routes(), Bound::of(&fitted, length));
+                    (fitted.held, routes, bound)
+                })
+            }
         };
-        let attempt = self.ids.hold(now);
-        let hold = match self.store.reserve(key, attempt, amount, now).await {
-            Ok(hold) => hold,
-            Err(NotReserved::Refused(no)) => return Err(no.into()),
+        let (held, routes, bound) = match reserved {
+            Ok(reserved) => reserved,
+            Err(NotReserved::Short(short)) => {
+                let whose = fit::whose(caller.lineage(), short.scoped.scope);
+                return Err(short.refusal(&whose).into());
+            }
             // The ledger cannot be asked: nothing is admitted on a guess.
             Err(NotReserved::Fault(fault)) => return Err(fault.into()),
         };
-        let facts = Facts::new(attempt, call, key, relay, request, now);
-        Ok(Reservation::new(Arc::clone(self), facts, routes, hold))
+        let facts = Facts::new(call, caller.key(), relay, request, now.wall);
+        Ok(Reservation::new(Arc::clone(self), facts, routes, held, bound))
+    }
+}
+
+/// The ceiling of a call, where some limit has to know it.
+fn ceiling(
+    routes: &[Arc<Route>],
+    limits: &[ScopedLimit],
+    asked: Asked<'_>,
+) -> Result<Option<Ceiling>, Refusal> {
+    let needs = Needs::of(limits);
+    if needs == Needs::default() {
+        return Ok(None);
+    }
+    let size = Size {
+        ask: &asked.request.ask,
+        dialect: asked.request.dialect(),
+        metering: asked.relay.metering,
+        characters: asked.request.characters,
+        has_betas: asked.call.has_betas(),
+    };
+    match Ceiling::of(routes, size, needs, asked.now.wall) {
+        // What is only counted and told needs no bound.
+        Err(_) if !needs.bound() => Ok(None),
+        ceiling => ceiling,
     }
 }
 
@@ -192,16 +287,20 @@ impl Drop for Draining {
     }
 }
 
-/// A route that does not show its model, or what it costs, passes neither rules about models nor a
-/// limit on money.
-fn refuse_unmeterable(permit: &Permit<Arc<Route>>, metering: Metering) -> Result<(), Refusal> {
-    let key = permit.caller().key();
-    if metering != Metering::Unmetered || (!key.has_money_limit() && key.rules.any_model()) {
+/// A route that does not show its model, or what it uses, passes neither rules about models nor a
+/// limit on money or tokens.
+fn refuse_unmeterable(
+    permit: &Permit<Arc<Route>>,
+    metering: Metering,
+    limits: &[ScopedLimit],
+) -> Result<(), Refusal> {
+    let any_model = permit.caller().lineage().any_model();
+    if metering != Metering::Unmetered || (!Needs::of(limits).bound() && any_model) {
         return Ok(());
     }
     Err(Refusal::new(
         Code::Unmeterable,
-        "What this route costs, and with which model, cannot be seen: it is refused to a key that has a money limit or rules about models.",
+        "What this route uses, and with which model, cannot be seen: it is refused where a limit on money or tokens, or a rule about models, applies.",
     ))
 }
 
@@ -209,7 +308,7 @@ fn refuse_unmeterable(permit: &Permit<Arc<Route>>, metering: Metering) -> Result
 fn refuse_detours(permit: &Permit<Arc<Route>>, request: &wire::Request) -> Result<(), Refusal> {
     const DETOURS: [&str; 5] = ["models", "fallbacks", "preset", "route", "extra_body"];
     match request.ask.unbounded {
-        Some(path) if DETOURS.contains(&path) && !permit.caller().key().rules.any_model() => {
+        Some(path) if DETOURS.contains(&path) && !permit.caller().lineage().any_model() => {
             let message =
                 "This key has rules about models, and this member may lead the call to others.";
             Err(Refusal::new(Code::ModelNotAllowed, message).about(path))
@@ -249,8 +348,10 @@ fn master_calls_no_model(guard: Guard) -> Refusal {
 }
 
 impl Route {
-    /// Where the route leads, as rules judge it.
-    pub fn target(route: &Arc<Self>) -> Target<'_> {
-        Target { provider: &route.provider.name, model: &route.model, also: &route.also }
+    /// Where the route leads, and what that costs at `when`, as rules judge it.
+    pub fn target(&self, when: Timestamp) -> Target<'_> {
+        let priced = self.priced.as_ref();
+        let price = priced.map_or(PriceTag::Unknown, |model| PriceTag::of(&model.prices, when));
+        Target { provider: &self.provider.name, model: &self.model, also: &self.also, price }
     }
 }

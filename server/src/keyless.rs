@@ -1,7 +1,7 @@
 //! The records of calls that come without a key's secret: anonymous ones, where the operator allows
 //! them, and the operator's own. No secret opens either record.
 
-use domain::command::{Actor, NewKey};
+use domain::command::{Actor, Home, LimitChange, NewKey};
 use domain::id::{LimitId, Ulid};
 use domain::key::{Key, KeyKind, SecretRecord};
 use domain::{Digest, KeyId, Rules, Secret, Timestamp};
@@ -43,8 +43,9 @@ fn record(id: KeyId, name: &str, now: Timestamp) -> Key {
     let new = NewKey {
         kind: KeyKind::Regular,
         name: name.to_owned(),
+        home: Home::default(),
         rules: Rules::default(),
-        allowance: None,
+        limits: LimitChange::default(),
         expires_at: None,
     };
     new.make(Actor::Operator, id, LimitId::from_ulid(id.ulid()), secret, now)

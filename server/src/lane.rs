@@ -2,6 +2,7 @@
 //! hands the call to the gate or to the desk. Nothing is decided here about who may do what.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,8 +69,8 @@ impl Lane {
                 accepted = listener.accept() => accepted,
                 _ = stopping.wait_for(|stop| *stop) => break,
             };
-            let stream = match accepted {
-                Ok((stream, _)) => stream,
+            let (stream, peer) = match accepted {
+                Ok((stream, peer)) => (stream, peer.ip()),
                 // Out of file descriptors, most likely: those in use will be free again.
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -79,7 +80,7 @@ impl Lane {
             };
             let _ = stream.set_nodelay(true);
             let lane = Arc::clone(&self);
-            let service = service_fn(move |request| answer(Arc::clone(&lane), request));
+            let service = service_fn(move |request| answer(Arc::clone(&lane), peer, request));
             // Who does not read its answer for too long holds a provider's connection, and money.
             let mut stream = TimeoutWriter::new(stream);
             stream.set_timeout(Some(self.gate.wire.stall_timeout));
@@ -96,14 +97,18 @@ impl Lane {
     }
 }
 
-async fn answer(lane: Arc<Lane>, request: Request<Incoming>) -> Result<Answer, Infallible> {
+async fn answer(
+    lane: Arc<Lane>,
+    peer: IpAddr,
+    request: Request<Incoming>,
+) -> Result<Answer, Infallible> {
     let at = lane.gate.clock.now();
     let began_micros = lane.gate.clock.monotonic_micros();
     let id = lane.gate.ids.request(at);
     let envelope = Envelope::of(request.uri().path());
     let result = match find(&request) {
         Ok((row, parameter)) => {
-            let call = Call::new(id, at, began_micros, request, parameter);
+            let call = Call::new(id, at, began_micros, peer, (request, parameter));
             lane.serve_row(row, call).await
         }
         Err(failure) => Err(failure),

@@ -196,8 +196,8 @@ impl Drop for Meter {
         let Some(reservation) = self.reservation.take() else { return };
         let nothing = Observed::default();
         let observed = || self.reader.as_ref().map_or(&nothing, StreamReader::observed);
-        let ends_the_bill = reservation.route().provider.on_hangup == OnHangup::Cancel
-            && !reservation.holds_money();
+        let ends_the_bill =
+            reservation.route().provider.on_hangup == OnHangup::Cancel && !reservation.is_bound();
         // A file, or sound, says nothing about its cost, however far it is read.
         let tells = self.reader.is_some() && reservation.is_told_by_the_answer();
         let cancel = ends_the_bill || !tells;

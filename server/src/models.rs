@@ -148,6 +148,11 @@ impl Provider {
         self.catalogue == "openai" && matches!(dialect, Dialect::Chat | Dialect::Responses)
     }
 
+    /// Whether its models are those of a provider of the catalogue.
+    pub fn has_models_of(&self, catalogue: &str) -> bool {
+        self.catalogue == catalogue
+    }
+
     fn serves(&self, relay: Relay) -> bool {
         match self.speaks {
             Speaks::OpenAi => relay.api == Api::OpenAi,

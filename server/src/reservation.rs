@@ -3,16 +3,19 @@
 //! `wire`; what it costs is computed by `domain`.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use domain::key::Key;
+use domain::ledger::Rates;
 use domain::{
-    Class, Ending, Evidence, HoldId, KeyId, Money, Price, RequestId, Row, Timestamp, Usage, pricing,
+    Class, Ending, Evidence, KeyId, Money, Price, RequestId, Row, Timestamp, Usage, pricing,
 };
 
 use http::Method;
-use store::Held;
+use store::{Fault, Held};
 
 use crate::call::Call;
+use crate::fit::{Fitted, Length};
 use crate::gate::Gate;
 use crate::models::Route;
 use crate::relay::{Metering, Relay};
@@ -32,7 +35,6 @@ enum Bill {
 /// What a call's ledger row says, as far as it is known before a provider is called.
 #[derive(Debug)]
 pub struct Facts {
-    attempt: HoldId,
     request: RequestId,
     key: KeyId,
     route: &'static str,
@@ -48,7 +50,6 @@ pub struct Facts {
 
 impl Facts {
     pub fn new(
-        attempt: HoldId,
         call: &Call,
         key: &Key,
         relay: Relay,
@@ -56,7 +57,6 @@ impl Facts {
         now: Timestamp,
     ) -> Self {
         Self {
-            attempt,
             request: call.id,
             key: key.id,
             route: relay.path.trim_start_matches('/'),
@@ -77,17 +77,55 @@ impl Facts {
     }
 }
 
+/// What a call is held to, under limits that may refuse it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bound {
+    /// The most it can cost, where a limit on money applies.
+    money: Option<Money>,
+    /// The most tokens it can use, where a limit on money or tokens applies.
+    tokens: Option<i64>,
+    /// The maximum of output tokens that the provider is told.
+    cap: Option<u64>,
+    /// The same, where the client set a larger one, or none and the model can give more.
+    clamped: Option<u64>,
+}
+
+impl Bound {
+    /// What was held, as the provider and the client are told.
+    pub fn of(fitted: &Fitted, length: Length) -> Self {
+        let Fitted { held, ceiling, output } = fitted;
+        let needs = ceiling.needs();
+        if !needs.bound() {
+            return Self::default();
+        }
+        let cap = ceiling.cap(*output);
+        let larger = length.asked.or_else(|| ceiling.longest());
+        let want = held.want();
+        Self {
+            money: Some(want.money).filter(|_| needs.money),
+            tokens: Some(want.tokens),
+            cap,
+            clamped: cap.filter(|cap| larger.is_none_or(|larger| *cap < larger)),
+        }
+    }
+}
+
 /// A hold, the routes it was made for, and how far the call has come.
 #[must_use = "a reservation that is dropped is closed as abandoned"]
 pub struct Reservation {
     gate: Arc<Gate>,
     facts: Facts,
     routes: Vec<Arc<Route>>,
+    bound: Bound,
+    rates: Rates,
     hold: Option<Held>,
     sent: Option<Sent>,
+    /// Whether an attempt was closed already, so that there was a request, whatever comes.
+    was_sent: bool,
 }
 
 /// What is known once a provider was called.
+#[derive(Clone)]
 struct Sent {
     credential: Arc<str>,
     at_micros: u64,
@@ -100,14 +138,27 @@ struct Outcome {
     usage: Usage,
     evidence: Evidence,
     cost: Option<Money>,
+    tokens: i64,
     rates: Vec<(Class, Price)>,
     ending: Ending,
 }
 
 impl Outcome {
     fn nothing(ending: Ending) -> Self {
-        let (usage, evidence) = (Usage::NONE, Evidence::Reported);
-        Self { usage, evidence, cost: Some(Money::ZERO), rates: Vec::new(), ending }
+        let (usage, evidence, cost) = (Usage::NONE, Evidence::Reported, Some(Money::ZERO));
+        Self { usage, evidence, cost, tokens: 0, rates: Vec::new(), ending }
+    }
+
+    /// What stands where nobody lives to tell more: all that is held.
+    fn unknown(bound: Bound) -> Self {
+        Self {
+            usage: Usage::NONE,
+            evidence: Evidence::Estimated,
+            cost: bound.money,
+            tokens: bound.tokens.unwrap_or(0),
+            rates: Vec::new(),
+            ending: Ending::Killed,
+        }
     }
 }
 
@@ -119,8 +170,15 @@ pub struct Closed {
 }
 
 impl Reservation {
-    pub fn new(gate: Arc<Gate>, facts: Facts, routes: Vec<Arc<Route>>, hold: Held) -> Self {
-        Self { gate, facts, routes, hold: Some(hold), sent: None }
+    pub fn new(
+        gate: Arc<Gate>,
+        facts: Facts,
+        routes: Vec<Arc<Route>>,
+        hold: Held,
+        bound: Bound,
+    ) -> Self {
+        let (rates, hold) = (hold.rates(), Some(hold));
+        Self { gate, facts, routes, bound, rates, hold, sent: None, was_sent: false }
     }
 
     /// The route that is taken.
@@ -142,20 +200,55 @@ impl Reservation {
         self.facts.bill == Bill::Told
     }
 
-    /// Whether money is held.
-    pub fn holds_money(&self) -> bool {
-        self.hold.as_ref().is_some_and(|hold| hold.amount() > Money::ZERO)
+    /// Whether it is held to a bound, on money or tokens: then nothing about it is guessed.
+    pub fn is_bound(&self) -> bool {
+        self.bound.tokens.is_some()
     }
 
-    /// A provider is called with this credential now.
-    pub fn sending(&mut self, credential: &Arc<str>) {
-        let at_micros = self.gate.clock.monotonic_micros();
-        self.sent = Some(Sent {
+    /// Whether money is held.
+    pub fn holds_money(&self) -> bool {
+        self.bound.money.is_some()
+    }
+
+    /// The maximum of output tokens that was held.
+    pub fn cap(&self) -> Option<u64> {
+        self.bound.cap
+    }
+
+    /// The same, where the client is to be told that its answer may be shorter than it asked for.
+    pub fn clamped(&self) -> Option<u64> {
+        self.bound.clamped
+    }
+
+    /// How the caller's rates stood right after it was admitted.
+    pub fn rates(&self) -> Rates {
+        self.rates
+    }
+
+    /// A provider is called with this credential now: written down before it is, so that what may be
+    /// used is charged even if nobody lives to tell.
+    ///
+    /// # Errors
+    /// It cannot be written: the provider may not be called.
+    pub async fn begin(&mut self, credential: &Arc<str>) -> Result<(), Fault> {
+        let mut sent = Sent {
             credential: Arc::clone(credential),
-            at_micros,
+            at_micros: self.gate.clock.monotonic_micros(),
             status: 0,
             first_byte_micros: None,
-        });
+        };
+        if self.facts.bill != Bill::None
+            && let Some(mut hold) = self.hold.take()
+        {
+            let row = self.row(&hold, sent.clone(), Outcome::unknown(self.bound));
+            let gate = Arc::clone(&self.gate);
+            let begun = gate.store.begin(&mut hold, &row).await;
+            self.hold = Some(hold);
+            begun?;
+            sent.at_micros = gate.clock.monotonic_micros();
+        }
+        self.sent = Some(sent);
+        Ok(())
     }
 
     /// The provider's answer has begun.
@@ -168,14 +261,20 @@ impl Reservation {
     }
 
     /// The provider refused the credential, and another is tried: that attempt has its own row, and
-    /// what is held stays held.
-    pub fn refused(&mut self) {
-        let Some(sent) = self.sent.take().filter(|_| self.facts.bill != Bill::None) else { return };
-        let attempt = self.gate.ids.hold(self.facts.began_at);
-        let row = self.row(attempt, sent, Outcome::nothing(Ending::ProviderError));
-        if let Err(fault) = self.gate.store.record(row) {
-            tracing::error!(request = %self.facts.request, %fault, "a ledger row could not be written");
-        }
+    /// what is held passes on to the next.
+    ///
+    /// # Errors
+    /// The row cannot be written: there may be no next attempt.
+    pub fn pass_on(&mut self) -> Result<(), Fault> {
+        self.was_sent = true;
+        let Some(sent) = self.sent.take().filter(|_| self.facts.bill != Bill::None) else {
+            return Ok(());
+        };
+        let Some(hold) = self.hold.take() else { return Ok(()) };
+        let row = self.row(&hold, sent, Outcome::nothing(Ending::ProviderError));
+        let next = self.gate.ids.hold(self.facts.began_at);
+        self.hold = Some(self.gate.store.pass_on(hold, &row, next)?);
+        Ok(())
     }
 
     /// What was thought sent never left: nothing is owed for it.
@@ -194,7 +293,7 @@ impl Reservation {
             return Closed { cost: Some(Money::ZERO) };
         };
         if self.facts.bill == Bill::None {
-            self.gate.store.release(hold);
+            self.gate.store.finish(hold);
             return Closed { cost: Some(Money::ZERO) };
         }
         let answered_well = (200..300).contains(&sent.status);
@@ -214,30 +313,42 @@ impl Reservation {
         if !told || (self.facts.media && evidence != Evidence::Reported) {
             cost = None;
         }
-        // Without the provider's word, or without a price for what it reported, a call under a money
-        // limit is charged what was held for it.
-        let most = hold.amount();
-        if most > Money::ZERO && (evidence != Evidence::Reported || cost.is_none()) {
+        // Without the provider's word, what was held is what limits count; and without a price for
+        // what it reported, too, where money is held.
+        let used = i64::try_from(usage.tokens()).unwrap_or(i64::MAX);
+        let known = evidence == Evidence::Reported;
+        let tokens = self.bound.tokens.filter(|_| !known).unwrap_or(used);
+        if let Some(most) = self.bound.money.filter(|_| !known || cost.is_none()) {
             cost = Some(most);
             evidence = Evidence::Estimated;
         }
-        if most > Money::ZERO && cost > Some(most) {
-            tracing::warn!(request = %self.facts.request, %most, "a provider reported more than the most the call could use");
-        }
-        let attempt = self.facts.attempt;
-        let row = self.row(attempt, sent, Outcome { usage, evidence, cost, rates, ending });
-        if let Err(fault) = self.gate.store.settle(hold, row) {
+        let row = self.row(&hold, sent, Outcome { usage, evidence, cost, tokens, rates, ending });
+        self.tell_overrun(&row);
+        if let Err(fault) = self.gate.store.settle(hold, &row) {
             tracing::error!(request = %self.facts.request, %fault, "a ledger row could not be written");
         }
         Closed { cost }
     }
 
-    fn row(&self, attempt: HoldId, sent: Sent, outcome: Outcome) -> Row {
+    /// More was used than the provider was asked for: the row says so, and so does the log.
+    fn tell_overrun(&self, row: &Row) {
+        let tokens = self.bound.tokens.map_or(0, |most| row.tokens.saturating_sub(most)).max(0);
+        let money = row.overrun();
+        if money > Money::ZERO || tokens > 0 {
+            self.gate.overruns.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(
+                request = %self.facts.request, provider = %row.provider, %money, tokens,
+                "a provider reported more than the most the call could use"
+            );
+        }
+    }
+
+    fn row(&self, hold: &Held, sent: Sent, outcome: Outcome) -> Row {
         let now = self.gate.clock.monotonic_micros();
         let route = &self.routes[0];
-        let Outcome { usage, evidence, cost, rates, ending } = outcome;
+        let Outcome { usage, evidence, cost, tokens, rates, ending } = outcome;
         Row {
-            attempt,
+            attempt: hold.id(),
             request: self.facts.request,
             key: self.facts.key,
             route: Arc::from(self.facts.route),
@@ -252,6 +363,8 @@ impl Reservation {
             usage,
             evidence,
             cost,
+            held: self.bound.money.unwrap_or_default(),
+            tokens,
             price_version: Arc::clone(&self.gate.models.price_version),
             rates,
             stream: self.facts.stream,
@@ -330,7 +443,11 @@ impl Drop for Reservation {
         if self.sent.is_some() {
             self.end(&Observed::default(), Ending::Stopped);
         } else if let Some(hold) = self.hold.take() {
-            self.gate.store.release(hold);
+            if self.was_sent {
+                self.gate.store.finish(hold);
+            } else {
+                self.gate.store.release(hold);
+            }
         }
     }
 }

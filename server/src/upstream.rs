@@ -61,17 +61,24 @@ pub struct Outgoing {
     model: Arc<str>,
 }
 
+/// What a call is kept to, because limits hold no more.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Kept {
+    /// The maximum of each answer, sent under the name that the provider knows.
+    pub cap: Option<u64>,
+    /// The plain service tier, where one can be asked for.
+    pub to_plain_tier: bool,
+}
+
 impl Outgoing {
-    /// The client's request with what must be changed: the model's name, and usage asked for.
-    ///
-    /// `held` tells that money is held for the maximum the client set: then it is sent under the name
-    /// that the provider knows, or it would bound nothing.
+    /// The client's request with what must be changed: the model's name, usage asked for, and what
+    /// it is `kept` to.
     pub fn new(
         call: &Call,
         relay: Relay,
         route: &Arc<Route>,
         request: &wire::Request,
-        held: bool,
+        kept: Kept,
     ) -> Self {
         let uri = &call.head.uri;
         let path = uri.path().strip_prefix("/api").unwrap_or(uri.path());
@@ -91,8 +98,8 @@ impl Outgoing {
         let body = request.upstream_body(&wire::Rewrite {
             model: (*route.model != *request.ask.model).then_some(&*route.model),
             inject_usage: route.provider.injects_usage(request),
-            output_cap: request.ask.output_cap.filter(|_| held),
-            pin_tier: held && route.provider.pins_tier(relay.dialect),
+            output_cap: kept.cap,
+            pin_tier: kept.to_plain_tier && route.provider.pins_tier(relay.dialect),
             cap_name: route.provider.cap_name(relay.dialect),
         });
         Self {

@@ -13,6 +13,7 @@ mod read;
 mod splice;
 mod sse;
 mod stream;
+mod text;
 mod usage;
 
 pub use observed::{Observed, read_answer};

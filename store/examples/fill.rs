@@ -4,7 +4,7 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use domain::{Key, KeyId, KeyKind, KeyState, Rules, Secret, SecretRecord, Timestamp};
+use domain::{Key, KeyId, KeyKind, KeyState, ProjectId, Rules, Secret, SecretRecord, Timestamp};
 use store::{Act, KeyQuery, Options, Store};
 
 const BATCH: u64 = 20_000;
@@ -63,7 +63,9 @@ fn key(number: u64, now: Timestamp) -> Key {
         kind: KeyKind::Regular,
         name: format!("fill {number}"),
         maker: None,
+        project: ProjectId::DEFAULT,
         user: None,
+        team: None,
         secrets: vec![record],
         rules: Rules::default(),
         limits: Vec::new(),

@@ -6,9 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use domain::ledger::{Fit, Now};
 use domain::{
     Class, Digest, Ending, Evidence, HoldId, Key, KeyId, KeyKind, KeyState, Limit, LimitId, Money,
-    Price, RequestId, Row, Rules, Secret, SecretRecord, Timestamp, Usage, Window,
+    Price, ProjectId, RequestId, Row, Rules, Scope, ScopedLimit, Secret, SecretRecord, Timestamp,
+    Usage, Want, Window,
 };
 use store::{Act, Durability, Fault, Options, Store};
 
@@ -49,6 +51,8 @@ fn row(number: u64, names: &[Arc<str>; 5]) -> Row {
         usage: Usage::NONE.with(Class::Input, 812).with(Class::Output, 230),
         evidence: Evidence::Reported,
         cost: Some(Money::from_nanos(4_330_000)),
+        held: Money::from_nanos(9_000_000),
+        tokens: 1_042,
         price_version: prices,
         rates: vec![
             (Class::Input, Price::from_picos(2_500_000)),
@@ -89,7 +93,7 @@ fn record(dir: &Path, durability: Durability, threads: u64) -> Outcome {
                     let begun = Instant::now();
                     let mut refused = 0;
                     for row in rows {
-                        match store.record(row) {
+                        match store.record(&row) {
                             Ok(()) => {}
                             Err(Fault::LedgerFull) => refused += 1,
                             Err(fault) => return Err(fault),
@@ -98,7 +102,7 @@ fn record(dir: &Path, durability: Durability, threads: u64) -> Outcome {
                     inside += begun.elapsed();
                     // Faster than the disk: what was refused comes again, untimed.
                     for number in first..first + refused {
-                        while matches!(store.record(row(number, &names)), Err(Fault::LedgerFull)) {
+                        while matches!(store.record(&row(number, &names)), Err(Fault::LedgerFull)) {
                             std::thread::sleep(Duration::from_millis(1));
                         }
                     }
@@ -145,7 +149,7 @@ fn paced(dir: &Path) -> Outcome {
         let rows: Vec<_> = (first..first + RATE / 1_000).map(|n| row(n, &names)).collect();
         let begun = Instant::now();
         for row in rows {
-            store.record(row)?;
+            store.record(&row)?;
         }
         inside += begun.elapsed();
     }
@@ -164,11 +168,7 @@ fn find_and_hold(dir: &Path) -> Outcome {
     let keys: Vec<_> = (0..KEYS).map(key).collect();
     let digests: Vec<Digest> = keys.iter().map(|key| key.secrets[0].digest).collect();
     let limited = Key {
-        limits: vec![Limit {
-            id: LimitId::new(NOW, 1),
-            amount: Money::MAX,
-            window: Window::Lifetime,
-        }],
+        limits: vec![Limit::money(LimitId::new(NOW, 1), Money::MAX, Window::Lifetime)],
         ..keys[0].clone()
     };
     let free = keys[1].clone();
@@ -190,9 +190,14 @@ fn find_and_hold(dir: &Path) -> Outcome {
     runtime.block_on(async {
         for (what, key) in [("without limits", &free), ("with a limit", &limited)] {
             let begun = Instant::now();
+            let scope = Scope::Key(key.id);
+            let limits: Vec<_> =
+                key.limits.iter().map(|limit| ScopedLimit { scope, limit: *limit }).collect();
+            let want = Want::call(Money::from_nanos(1), 0);
+            let now = Now { wall: NOW, monotonic: 0 };
             for number in 0..1_000_000_u32 {
                 let id = HoldId::new(NOW, u128::from(number));
-                if let Ok(held) = store.reserve(key, id, Money::from_nanos(1), NOW).await {
+                if let Ok(held) = store.reserve(id, &limits, want, Fit::All, now).await {
                     store.release(held);
                 }
             }
@@ -211,7 +216,9 @@ fn key(number: u64) -> Key {
         kind: KeyKind::Regular,
         name: format!("weigh {number}"),
         maker: None,
+        project: ProjectId::DEFAULT,
         user: None,
+        team: None,
         secrets: vec![record],
         rules: Rules::default(),
         limits: Vec::new(),

@@ -5,13 +5,13 @@
 use std::sync::Arc;
 
 use domain::catalog::Model;
-use domain::key::Caller;
-use domain::{Code, Price, Refusal, Timestamp};
+use domain::rule;
+use domain::{Caller, Code, Price, Refusal, Timestamp};
 use http::StatusCode;
 use serde::Serialize;
 
 use crate::call::Answer;
-use crate::ceiling;
+use crate::ceiling::{self, Needs};
 use crate::failure::rfc3339;
 use crate::gate::Gate;
 use crate::models::Route;
@@ -94,10 +94,10 @@ fn allowed(gate: &Gate, caller: &Caller, at: Timestamp) -> Vec<(String, Arc<Rout
 }
 
 fn may_use(gate: &Gate, caller: &Caller, route: &Arc<Route>, at: Timestamp) -> bool {
-    if caller.key().has_money_limit() && !ceiling::is_bounded(route, at) {
+    if Needs::of(&gate.limits(caller)).money && !ceiling::is_bounded(route, at) {
         return false;
     }
-    caller.key().rules.judge(Route::target(route), |name| gate.models.alias(name)).is_ok()
+    rule::judge(caller.rules(), route.target(at), |name| gate.models.alias(name)).is_ok()
 }
 
 fn view<'a>(name: &'a str, route: &'a Route, at: Timestamp) -> ModelView<'a> {

@@ -99,6 +99,13 @@ pub struct Request {
     pub(super) marks: Marks,
 }
 
+impl Request {
+    /// How the body was read.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+}
+
 /// Reads a body.
 pub fn read(dialect: Dialect, content_type: Option<&str>, body: Bytes) -> Result<Request, Refusal> {
     let mut reading = Reading::new(dialect, body.len());

@@ -179,10 +179,10 @@ mod tests {
             let _ = write!(hex, "{byte:02x}");
             hex
         });
-        let written = "67000000f9f495ec00818080808080808080808080e0c8fefea1038280808080808080\
+        let written = "6a00000082c4a27b00818080808080808080808080e0c8fefea1038280808080808080\
                        80808080e0c8fefea103838080808080808080808080e0c8fefea10301720161016d01\
-                       700163ac020000000000000000000000000101010a017601040701c8010480c08b9a83\
-                       b2b00609000a";
+                       700163ac020000000000000000000000000101010a0cda04017601040701c8010480c0\
+                       8b9a83b2b00609000a";
         assert_eq!(hex, written);
         assert!(is_frame(frame.bytes()));
         assert_eq!(decode(frame.payload()), Some(Entry::Row(Box::new(row()))));

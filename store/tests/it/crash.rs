@@ -51,7 +51,7 @@ fn the_data_directory_is_its_owners_alone() {
     let data = dir.path().join("data");
     let store = open(&data);
     wait(store.insert_key(key(1), act("key.create"))).unwrap();
-    store.record(row(1, key_id(1), NOON)).unwrap();
+    store.record(&row(1, key_id(1), NOON)).unwrap();
     wait(store.flush()).unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&data), mode(&data.join("ledger"))), (0o700, 0o700));
@@ -81,7 +81,7 @@ fn cut_anywhere_every_whole_row_is_kept_and_counted() {
     let store = open(&live);
     let mut ends = vec![0];
     for (number, row) in rows.iter().enumerate() {
-        store.record(row.clone()).unwrap();
+        store.record(&row).unwrap();
         // The sums have seen the first ones, so that some cuts are before the place they reach.
         if number == 9 {
             wait(store.flush()).unwrap();
@@ -105,7 +105,7 @@ fn cut_anywhere_every_whole_row_is_kept_and_counted() {
         assert_eq!(sums_in(&store), sums_of(&rows[..counted]), "cut at {length}");
         // And it goes on from there.
         let next = row(99, key_id(1), NOON);
-        store.record(next.clone()).unwrap();
+        store.record(&next).unwrap();
         store.close().unwrap();
         drop(store);
         let store = open(&cut);
@@ -122,7 +122,7 @@ fn zeros_at_the_end_are_cut_and_damage_in_the_middle_is_named() {
     let dir = directory();
     let store = open(dir.path());
     for number in 0..10 {
-        store.record(row(number, key_id(1), NOON)).unwrap();
+        store.record(&row(number, key_id(1), NOON)).unwrap();
     }
     drop(store);
     let segment = segments(dir.path()).remove(0);
@@ -154,7 +154,7 @@ fn sums_are_made_again_from_the_journal() {
     let store = Store::open(dir.path(), options.clone(), NOON).unwrap();
     let rows: Vec<_> = (0..100).map(|number| row(number, key_id(number % 4), NOON)).collect();
     for row in &rows {
-        store.record(row.clone()).unwrap();
+        store.record(&row).unwrap();
         wait(store.rows(RowQuery::default())).unwrap();
     }
     drop(store);
@@ -182,7 +182,7 @@ fn a_new_month_begins_a_new_segment() {
     let store = open(dir.path());
     let later = NOON.plus_seconds(20 * 86_400);
     for (number, at) in [(1, NOON), (2, later)] {
-        store.record(row(number, key_id(1), at)).unwrap();
+        store.record(&row(number, key_id(1), at)).unwrap();
         wait(store.flush()).unwrap();
     }
     assert_eq!(segments(dir.path()).len(), 2);
@@ -225,7 +225,7 @@ proptest! {
                     let number = seed + turn * 1_000 + number;
                     let began_at = NOON.plus_seconds(i64::try_from(number * 977 % 200_000).unwrap());
                     let row = row(number, key_id(number % 5), began_at);
-                    store.record(row.clone()).unwrap();
+                    store.record(&row).unwrap();
                     rows.push(row);
                 },
                 Step::Flush => wait(store.flush()).unwrap(),

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use domain::Want;
+use domain::ledger::{Fit, Now};
 use domain::{
     Class, Digest, Ending, Evidence, HoldId, Key, KeyId, KeyKind, KeyState, Limit, LimitId, Money,
-    RequestId, Row, Rules, Secret, SecretRecord, Timestamp, Usage, Window,
+    ProjectId, RequestId, Row, Rules, Scope, ScopedLimit, Secret, SecretRecord, Timestamp, Usage,
+    Window,
 };
-use store::{Act, Group, Options, Store, Sum, UsageQuery};
+use store::{Act, Group, Held, NotReserved, Options, Store, Sum, UsageQuery};
 
 /// 2026-11-21T12:00:00Z
 pub(crate) const NOON: Timestamp = Timestamp::from_seconds(1_795_262_400);
@@ -42,7 +45,9 @@ pub(crate) fn key(number: u64) -> Key {
         kind: KeyKind::Regular,
         name: format!("key {number}"),
         maker: None,
+        project: ProjectId::DEFAULT,
         user: None,
+        team: None,
         secrets: vec![SecretRecord { digest: digest(number), mask, created_at: NOON }],
         rules: Rules::default(),
         limits: Vec::new(),
@@ -56,7 +61,29 @@ pub(crate) fn key(number: u64) -> Key {
 
 pub(crate) fn limit(number: u128, dollars: i64, window: Window) -> Limit {
     let id = LimitId::new(NOON, number);
-    Limit { id, amount: Money::from_nanos(dollars * 1_000_000_000), window }
+    Limit::money(id, Money::from_nanos(dollars * 1_000_000_000), window)
+}
+
+/// The limits of a key, as they apply to its calls.
+pub(crate) fn on(key: &Key) -> Vec<ScopedLimit> {
+    let scope = Scope::Key(key.id);
+    key.limits.iter().map(|limit| ScopedLimit { scope, limit: *limit }).collect()
+}
+
+/// Both clocks at `at`: they run together here.
+pub(crate) fn now(at: Timestamp) -> Now {
+    Now { wall: at, monotonic: u64::try_from(at.micros()).unwrap() }
+}
+
+/// Holds money for one call of `key`.
+pub(crate) async fn reserve(
+    store: &Store,
+    key: &Key,
+    id: HoldId,
+    amount: Money,
+    at: Timestamp,
+) -> Result<Held, NotReserved> {
+    store.reserve(id, &on(key), Want::call(amount, 0), Fit::All, now(at)).await
 }
 
 pub(crate) fn act(action: &'static str) -> Act {
@@ -84,6 +111,8 @@ pub(crate) fn row(number: u64, key: KeyId, began_at: Timestamp) -> Row {
         evidence: if number.is_multiple_of(5) { Evidence::Estimated } else { Evidence::Reported },
         cost: (!number.is_multiple_of(7))
             .then(|| Money::from_nanos(1_000 + i64::try_from(number).unwrap())),
+        held: Money::ZERO,
+        tokens: i64::try_from(number % 700 + number % 90).unwrap(),
         price_version: "2026-11-01".into(),
         rates: Vec::new(),
         stream: number.is_multiple_of(2),

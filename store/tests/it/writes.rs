@@ -42,14 +42,14 @@ fn a_full_disk_refuses_new_calls_keeps_the_rows_and_heals() {
     let dir = directory();
     let full = io::ErrorKind::StorageFull;
     let (store, failing) = store_with(dir.path(), Durability::Process, DiskAct::Write, full);
-    let held = wait(store.reserve(&key(1), hold_id(1), domain::Money::ZERO, NOON)).unwrap();
+    let held = wait(reserve(&store, &key(1), hold_id(1), domain::Money::ZERO, NOON)).unwrap();
     failing.store(true, Ordering::SeqCst);
-    store.settle(held, row(1, key_id(1), NOON)).unwrap();
+    store.settle(held, &row(1, key_id(1), NOON)).unwrap();
     wait_for(|| store.health() == Health::Full);
-    let refused = wait(store.reserve(&key(1), hold_id(2), domain::Money::ZERO, NOON));
+    let refused = wait(reserve(&store, &key(1), hold_id(2), domain::Money::ZERO, NOON));
     assert!(matches!(refused, Err(NotReserved::Fault(Fault::LedgerFull))));
     // Calls in flight still end.
-    store.record(row(2, key_id(1), NOON)).unwrap();
+    store.record(&row(2, key_id(1), NOON)).unwrap();
     assert!(matches!(wait(store.flush()), Err(Fault::LedgerFull)));
     failing.store(false, Ordering::SeqCst);
     wait_for(|| store.health() == Health::Good);
@@ -84,7 +84,7 @@ fn a_disk_that_is_full_in_the_middle_of_a_row() {
         let options = Options { probe: Some(Arc::new(probe)), ..Options::default() };
         let store = Store::open(&live, options, NOON).unwrap();
         for row in &rows {
-            store.record(row.clone()).unwrap();
+            store.record(&row).unwrap();
         }
         wait_for(|| store.health() == Health::Full);
         assert!(matches!(wait(store.flush()), Err(Fault::LedgerFull)));
@@ -112,11 +112,11 @@ fn what_waits_for_a_full_disk_is_bounded() {
     failing.store(true, Ordering::SeqCst);
     let mut large = row(1, key_id(1), NOON);
     large.model_asked = "x".repeat(900_000).into();
-    let refused = (0..100).find_map(|_| store.record(large.clone()).err());
+    let refused = (0..100).find_map(|_| store.record(&large).err());
     assert!(matches!(refused, Some(Fault::LedgerFull)));
     assert!(matches!(store.close(), Err(Fault::LedgerFull)));
     large.model_asked = "x".repeat(1_100_000).into();
-    assert!(matches!(store.record(large), Err(Fault::RowTooLarge)));
+    assert!(matches!(store.record(&large), Err(Fault::RowTooLarge)));
 }
 
 #[test]
@@ -124,13 +124,13 @@ fn after_a_failed_sync_nothing_is_recorded_any_more() {
     let dir = directory();
     let (store, failing) =
         store_with(dir.path(), Durability::Power, DiskAct::Sync, io::ErrorKind::Other);
-    store.record(row(1, key_id(1), NOON)).unwrap();
+    store.record(&row(1, key_id(1), NOON)).unwrap();
     wait(store.flush()).unwrap();
     failing.store(true, Ordering::SeqCst);
-    store.record(row(2, key_id(1), NOON)).unwrap();
+    store.record(&row(2, key_id(1), NOON)).unwrap();
     wait_for(|| matches!(store.health(), Health::Broken(_)));
     failing.store(false, Ordering::SeqCst);
-    assert!(matches!(store.record(row(3, key_id(1), NOON)), Err(Fault::LedgerBroken(_))));
+    assert!(matches!(store.record(&row(3, key_id(1), NOON)), Err(Fault::LedgerBroken(_))));
     assert!(matches!(wait(store.flush()), Err(Fault::LedgerBroken(_))));
     assert!(store.close().is_err());
     drop(store);
@@ -146,7 +146,7 @@ fn a_closed_store_says_so() {
     let store = open(dir.path());
     store.close().unwrap();
     store.close().unwrap();
-    assert!(matches!(store.record(row(1, key_id(1), NOON)), Err(Fault::Closed)));
+    assert!(matches!(store.record(&row(1, key_id(1), NOON)), Err(Fault::Closed)));
     assert!(matches!(wait(store.flush()), Err(Fault::Closed)));
     assert!(matches!(wait(store.look_up(digest(1))), Err(Fault::Closed)));
     assert!(matches!(wait(store.key(key_id(1))), Err(Fault::Closed)));
