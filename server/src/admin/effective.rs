@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use domain::command::Actor;
-use domain::ledger::Now;
+use domain::ledger::{Balance, Now};
 use domain::scope::{AllLimits, limits_below};
 use domain::{Defaults, KeyId, Limit, Owner, Rules, Scope, ScopedLimit, Span, Timestamp};
 
@@ -89,7 +89,7 @@ impl Desk {
         }
         let now = Now { wall: at, monotonic: self.gate.clock.monotonic_micros() };
         let balances = self.gate.store.balances(limits, now).await?;
-        let standing = |(scoped, balance): (&ScopedLimit, domain::ledger::Balance)| Standing {
+        let standing = |(scoped, balance): (&ScopedLimit, Balance)| Standing {
             limit: scoped.limit,
             span: balance.span,
             spent: balance.spent,
