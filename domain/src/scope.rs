@@ -127,6 +127,14 @@ pub struct Defaults {
 }
 
 impl Defaults {
+    /// All of them, each with the kind of scope it hangs on.
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, &Limit)> {
+        let Self { instance, project, team, user, key, .. } = self;
+        let kinds = ["instance", "project", "team", "user", "key"];
+        let lists = kinds.into_iter().zip([instance, project, team, user, key]);
+        lists.flat_map(|(kind, list)| list.iter().map(move |limit| (kind, limit)))
+    }
+
     /// Those on every scope of this one's kind.
     pub const fn of(&self, scope: Scope) -> &Vec<Limit> {
         match scope {

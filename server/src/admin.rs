@@ -89,7 +89,7 @@ impl Desk {
         new.home = self.home(actor, making.place).await?;
         let record = SecretRecord { digest: secret.digest(), mask: secret.mask(), created_at: now };
         let key = new.make(actor, self.gate.ids.key(now), self.gate.ids.limit(now), record, now)?;
-        let act = act(actor, "key.create", key.id, now);
+        let act = act(actor, "key.create", &key.id, now);
         match self.gate.store.insert_key(key.clone(), act).await {
             Ok(()) => Ok((key, secret)),
             Err(store::Fault::Taken) => {
@@ -148,7 +148,7 @@ impl Desk {
         }
         let limit = self.gate.ids.limit(now);
         let apply = move |key: &mut Key| change.apply(key, limit, now);
-        self.change(id, apply, act(actor, "key.update", id, now)).await
+        self.change(id, apply, act(actor, "key.update", &id, now)).await
     }
 
     /// Ends the key `id` for good: when this returns, it opens nothing any more.
@@ -161,7 +161,7 @@ impl Desk {
             revoke(key, now);
             Ok(())
         };
-        self.change(id, apply, act(actor, "key.revoke", id, now)).await
+        self.change(id, apply, act(actor, "key.revoke", &id, now)).await
     }
 
     fn check_changed_names(&self, change: &RulesChange) -> Result<(), Refusal> {
@@ -248,7 +248,7 @@ fn own_choice(actor: Actor, wanted: Secret) -> Result<Secret, Refusal> {
     Ok(wanted)
 }
 
-fn act(actor: Actor, action: &'static str, subject: impl ToString, at: Timestamp) -> Act {
+fn act(actor: Actor, action: &'static str, subject: &impl ToString, at: Timestamp) -> Act {
     Act { at, actor: actor.name(), action, subject: subject.to_string() }
 }
 

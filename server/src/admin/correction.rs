@@ -48,7 +48,7 @@ impl Desk {
             actor: actor.name().into(),
             at: now,
         };
-        self.gate.store.correct(correction, act(actor, "usage.reconcile", attempt, now)).await?;
+        self.gate.store.correct(correction, act(actor, "usage.reconcile", &attempt, now)).await?;
         self.attempt(attempt).await
     }
 

@@ -78,7 +78,7 @@ impl Desk {
                 return Err(Failure::internal("an owner that nobody can make"));
             }
         };
-        let act = act(actor, action, owner.scope, now);
+        let act = act(actor, action, &owner.scope, now);
         match self.gate.store.insert_owner(owner.clone(), act).await {
             Ok(()) => Ok(owner),
             Err(Fault::Taken) => Err(taken().into()),
@@ -132,7 +132,7 @@ impl Desk {
         };
         let fresh = self.gate.ids.limit(now);
         let apply = move |owner: &mut Owner| change.apply(actor, owner, fresh, now);
-        let act = act(actor, action, scope, now);
+        let act = act(actor, action, &scope, now);
         match self.gate.store.update_owner(scope, None, apply, act).await {
             Ok((_, after)) => Ok(after),
             Err(store::NotChanged::Fault(Fault::Taken)) => Err(taken().into()),

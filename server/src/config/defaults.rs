@@ -19,7 +19,7 @@ const ANCHOR: Timestamp = Timestamp::from_seconds(946_684_800);
 ///
 /// # Errors
 /// A table that is of no kind, or a member that makes no sense, named.
-pub fn resolve(
+pub(super) fn resolve(
     mut tables: BTreeMap<String, toml::Table>,
     team_share: u8,
 ) -> Result<Defaults, BadSetting> {

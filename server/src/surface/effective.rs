@@ -1,15 +1,15 @@
 //! What applies to something, wherever it was set: every limit with how it stands, and every layer of
 //! rules. Which ones those are is found in `admin`.
 
-use domain::Window;
 use domain::command::Actor;
+use domain::{KeyId, Scope, Window};
 use futures_util::FutureExt as _;
 use http::StatusCode;
 use serde::Serialize;
 
 use crate::admin::{Desk, Effective, Found, From, Layer, OwnerKind};
 use crate::call::{Answer, Call};
-use crate::failure::rfc3339;
+use crate::failure::{Failure, rfc3339};
 use crate::surface::Reply;
 use crate::surface::limits::{Amount, LimitView};
 use crate::surface::reply::json;
@@ -50,38 +50,30 @@ struct LayerView<'a> {
 
 /// `GET /api/v1/keys/{hash}/effective`
 pub fn of_key(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
-    async move {
-        let found = desk.effective_on_key(actor, keys::key_id(&call)?, call.at).await?;
-        Ok(answer(&found))
-    }
-    .boxed()
+    async move { on_key(desk, actor, keys::key_id(&call)?, &call).await }.boxed()
 }
 
 /// `GET /api/v1/key/effective`: what a key may know about itself.
 pub fn own(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
-    async move {
-        let found = desk.effective_on_key(actor, keys::holder(actor)?, call.at).await?;
-        Ok(answer(&found))
-    }
-    .boxed()
+    async move { on_key(desk, actor, keys::holder(actor)?, &call).await }.boxed()
 }
 
 /// `GET /api/v1/projects/{id}/effective`, `/teams/{id}/effective`, `/users/{id}/effective`
 pub fn of_owner(desk: &Desk, actor: Actor, call: Call, kind: OwnerKind) -> Reply<'_> {
-    async move {
-        let scope = owners::scope(&call, kind)?;
-        Ok(answer(&desk.effective_on_owner(actor, scope, call.at).await?))
-    }
-    .boxed()
+    async move { on_owner(desk, actor, owners::scope(&call, kind)?, &call).await }.boxed()
 }
 
 /// `GET /api/v1/instance/effective`
 pub fn of_instance(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
-    async move {
-        let scope = domain::Scope::Instance;
-        Ok(answer(&desk.effective_on_owner(actor, scope, call.at).await?))
-    }
-    .boxed()
+    async move { on_owner(desk, actor, Scope::Instance, &call).await }.boxed()
+}
+
+async fn on_key(desk: &Desk, actor: Actor, id: KeyId, call: &Call) -> Result<Answer, Failure> {
+    Ok(answer(&desk.effective_on_key(actor, id, call.at).await?))
+}
+
+async fn on_owner(desk: &Desk, actor: Actor, scope: Scope, call: &Call) -> Result<Answer, Failure> {
+    Ok(answer(&desk.effective_on_owner(actor, scope, call.at).await?))
 }
 
 fn answer(effective: &Effective) -> Answer {
