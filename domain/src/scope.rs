@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use crate::id::{KeyId, LimitId, ProjectId, TeamId, UserId};
+use crate::id::{KeyId, LimitId, ProjectId, TeamId, Ulid, UserId};
 use crate::key::{Key, KeyKind};
 use crate::limit::{Limit, Unit};
 use crate::refusal::Refusal;
@@ -40,6 +40,17 @@ impl Scope {
             Self::Team(_) => "team",
             Self::User(_) => "user",
             Self::Key(_) => "key",
+        }
+    }
+
+    /// Its number, without its kind; 0 for the instance.
+    pub const fn ulid(self) -> Ulid {
+        match self {
+            Self::Instance => Ulid::from_bits(0),
+            Self::Project(id) => id.ulid(),
+            Self::Team(id) => id.ulid(),
+            Self::User(id) => id.ulid(),
+            Self::Key(id) => id.ulid(),
         }
     }
 }
@@ -116,7 +127,16 @@ pub struct Defaults {
 }
 
 impl Defaults {
-    const fn of(&self, scope: Scope) -> &Vec<Limit> {
+    /// All of them, each with the kind of scope it hangs on.
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, &Limit)> {
+        let Self { instance, project, team, user, key, .. } = self;
+        let kinds = ["instance", "project", "team", "user", "key"];
+        let lists = kinds.into_iter().zip([instance, project, team, user, key]);
+        lists.flat_map(|(kind, list)| list.iter().map(move |limit| (kind, limit)))
+    }
+
+    /// Those on every scope of this one's kind.
+    pub const fn of(&self, scope: Scope) -> &Vec<Limit> {
         match scope {
             Scope::Instance => &self.instance,
             Scope::Project(_) => &self.project,
@@ -183,13 +203,7 @@ impl Lineage {
     /// Every limit that applies: each scope's own, the defaults it does not replace, and the user's
     /// share of their team's tokens.
     pub fn limits(&self, defaults: &Defaults) -> AllLimits {
-        let mut all = AllLimits::new();
-        for owner in self.owners() {
-            collect(&mut all, owner.scope, &owner.limits, defaults);
-            if let (Scope::User(_), Some(team)) = (owner.scope, &self.team) {
-                all.extend(shares(owner.scope, team, defaults));
-            }
-        }
+        let mut all = limits_below(self.owners().map(AsRef::as_ref), defaults);
         collect(&mut all, Scope::Key(self.key.id), &self.key.limits, defaults);
         all
     }
@@ -217,6 +231,22 @@ impl Caller {
     pub const fn lineage(&self) -> &Lineage {
         &self.lineage
     }
+}
+
+/// Every limit that applies below all of `owners`, the widest first: each one's own, the defaults
+/// it does not replace, and a user's share of their team's tokens.
+pub fn limits_below<'a>(owners: impl Iterator<Item = &'a Owner>, defaults: &Defaults) -> AllLimits {
+    let mut all = AllLimits::new();
+    let mut team = None;
+    for owner in owners {
+        collect(&mut all, owner.scope, &owner.limits, defaults);
+        match (owner.scope, team) {
+            (Scope::Team(_), _) => team = Some(owner),
+            (Scope::User(_), Some(team)) => all.extend(shares(owner.scope, team, defaults)),
+            (Scope::Instance | Scope::Project(_) | Scope::User(_) | Scope::Key(_), _) => {}
+        }
+    }
+    all
 }
 
 /// The limits of one scope: its own, and the defaults it does not replace.

@@ -44,7 +44,7 @@ pub use journal::search::{RowQuery, Rows};
 pub use journal::{DiskAct, DiskProbe, Durability, Health, Recovery};
 pub use ledger::{Held, NotReserved};
 
-use registry::{Act, AuditRow, KeyQuery, NotChanged, OwnerQuery};
+pub use registry::{Act, AuditRow, KeyQuery, NotChanged, OwnerQuery};
 pub use sums::Sum;
 pub use usage::{Group, UsageQuery, UsageReport, UsageSum};
 
