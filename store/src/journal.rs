@@ -102,6 +102,9 @@ pub(crate) struct Setting {
     pub(crate) probe: Option<DiskProbe>,
 }
 
+/// Tells when an entry is written, or why it is not.
+pub(crate) type Written = oneshot::Receiver<Result<(), Fault>>;
+
 /// Rows that may wait for a full disk, in bytes.
 const WAITING_MAX: usize = 64 << 20;
 
@@ -190,11 +193,11 @@ impl Journal {
         self.append(frame, fold, None)
     }
 
-    /// Appends an entry, and waits until it is written.
-    pub(crate) async fn push_through(&self, frame: &[u8], fold: Fold) -> Result<(), Fault> {
+    /// Appends an entry, and tells when it is written.
+    pub(crate) fn push_through(&self, frame: &[u8], fold: Fold) -> Result<Written, Fault> {
         let (waiter, written) = oneshot::channel();
         self.append(frame, fold, Some(waiter))?;
-        written.await.unwrap_or(Err(Fault::Closed))
+        Ok(written)
     }
 
     fn append(&self, frame: &[u8], fold: Fold, waiter: Option<Reply<()>>) -> Result<(), Fault> {
@@ -276,6 +279,13 @@ impl Journal {
             let _ = thread.join();
         }
         self.check()
+    }
+}
+
+/// A store that could not be opened to its end leaves nothing behind that writes.
+impl Drop for Journal {
+    fn drop(&mut self) {
+        let _ = self.close();
     }
 }
 

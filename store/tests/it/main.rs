@@ -2,9 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "what cannot be had ends the test")]
 
+mod begun;
+mod books;
+mod counted;
 mod crash;
+mod holds;
 mod keys;
 mod limits;
+mod play;
 mod usage;
 mod world;
 mod writes;
