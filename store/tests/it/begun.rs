@@ -3,15 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, BufRead, BufReader, IsTerminal, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use domain::ledger::Fit;
-use domain::{Ending, Evidence, HoldId, Key, Money, Row, Want, Window};
+use domain::{Ending, Evidence, HoldId, Key, Money, Row, Window};
 use parking_lot::{Condvar, Mutex};
 use store::{DiskAct, Durability, Fault, Health, NotReserved, Options, Store};
 
@@ -416,110 +414,4 @@ fn what_finds_no_room_even_in_memory_counts_as_the_next_start_will_charge_it() {
     let store = open(&live);
     assert_eq!(store.recovery().calls_charged, 2);
     assert_eq!(stands(&store, &key), (2 * DOLLAR.nanos(), 0));
-}
-
-/// Not a test: the process that [`a_process_that_is_killed_charges_what_it_began`] kills. It calls
-/// as fast as it can, and says what was acknowledged.
-#[test]
-#[ignore = "another test starts it"]
-fn a_process_of_its_own() {
-    let mut line = String::new();
-    if io::stdin().is_terminal() || io::stdin().read_line(&mut line).is_err() || line.is_empty() {
-        return;
-    }
-    let options = Options { segment_bytes: 20_000, ..Options::default() };
-    let store = match Store::open(Path::new(line.trim()), options, NOON) {
-        Ok(store) => store,
-        Err(fault) => return println!("refused {}", matches!(fault, Fault::InUse(_))),
-    };
-    let key = limited(1_000_000);
-    let say = |what: &str, id: HoldId| {
-        let mut out = io::stdout().lock();
-        let _ = writeln!(out, "{what} {id}").and_then(|()| out.flush());
-    };
-    wait(async {
-        let mut open = std::collections::VecDeque::new();
-        for number in 1..1_000_000 {
-            let row = bound(number);
-            let want = Want::call(DOLLAR, 0);
-            let held = store.reserve(row.attempt, &on(&key), want, Fit::All, now(NOON)).await;
-            let mut held = held.unwrap();
-            store.begin(&mut held, &row).await.unwrap();
-            say("begun", row.attempt);
-            open.push_back((held, row));
-            if open.len() > 5
-                && let Some((held, row)) = open.pop_front()
-            {
-                match number % 3 {
-                    0 => store.release(held),
-                    _ => store
-                        .settle(held, &Row { cost: Some(Money::from_nanos(5)), ..row })
-                        .unwrap(),
-                }
-            }
-            if number % 50 == 0 {
-                store.flush().await.unwrap();
-                say("written", bound(number - 10).attempt);
-            }
-        }
-    });
-}
-
-fn start(dir: &Path) -> Child {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "begun::a_process_of_its_own", "--ignored", "--nocapture"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    writeln!(child.stdin.take().unwrap(), "{}", dir.display()).unwrap();
-    child
-}
-
-#[test]
-fn a_process_that_is_killed_charges_what_it_began() {
-    for lines in [1, 40, 300, 1_100] {
-        let dir = directory();
-        let mut child = start(dir.path());
-        let mut said = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let words = |line: String| line.split_once(' ').map(|(a, b)| (a.to_owned(), b.to_owned()));
-        let mut heard: Vec<_> = said
-            .by_ref()
-            .filter_map(words)
-            .filter(|(what, _)| ["begun", "written"].contains(&what.as_str()))
-            .take(lines)
-            .collect();
-        child.kill().unwrap();
-        child.wait().unwrap();
-        heard.extend(said.filter_map(words));
-        let key = limited(1_000_000);
-        let begun = begans(dir.path());
-        let mut books = Books::of_dir(dir.path());
-        for (what, id) in &heard {
-            let Ok(id) = id.parse() else { continue };
-            assert!(what != "begun" || begun.contains(&id), "{id} was acknowledged");
-            assert!(what != "written" || !books.open.contains_key(&id), "{id} was closed");
-        }
-        let open = u64::try_from(books.open.len()).unwrap();
-        assert!((1..=7).contains(&open), "{open}");
-        books.kill();
-        let store = open_small(dir.path());
-        assert_eq!(store.recovery().calls_charged, open);
-        books.agree(&store, dir.path(), &on(&key), NOON);
-    }
-}
-
-fn open_small(dir: &Path) -> Store {
-    let options = Options { segment_bytes: 20_000, ..Options::default() };
-    Store::open(dir, options, NOON).unwrap()
-}
-
-#[test]
-fn a_second_process_is_refused() {
-    let dir = directory();
-    let store = open(dir.path());
-    let said = start(dir.path()).wait_with_output().unwrap().stdout;
-    assert!(String::from_utf8(said).unwrap().contains("refused true"));
-    drop(store);
 }

@@ -333,7 +333,10 @@ fn what_was_in_flight_before_there_was_a_limit_counts_the_same_after_a_restart()
 /// Nobody may skip `begin`, but where it is, what settles counts all the same.
 #[test]
 fn what_settles_without_having_begun_counts_when_the_journal_is_read_again() {
-    let limits = [counts(1, Unit::Money, dollars(100).nanos(), Window::Lifetime)];
+    // Not the key's: nothing that was spent before would make up for it.
+    let user = Scope::User(UserId::new(NOON, 1));
+    let limit = counts(1, Unit::Money, dollars(100).nanos(), Window::Lifetime);
+    let limits = [ScopedLimit { scope: user, ..limit }];
     let dir = directory();
     let live = dir.path().join("live");
     let store = open(&live);

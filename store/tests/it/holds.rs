@@ -11,18 +11,6 @@ use crate::books::{self, Books, Entry, Written, applied, entries, leave};
 use crate::play::Play;
 use crate::world::*;
 
-/// Numbers that look like chance and are the same every time.
-fn chance(seed: u64) -> impl Iterator<Item = u64> {
-    let mut state = seed.wrapping_mul(2).wrapping_add(0x9e37_79b9_7f4a_7c15);
-    std::iter::repeat_with(move || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    })
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
     #[test]
@@ -189,4 +177,41 @@ fn cut_off_anywhere_in_many_segments_what_is_open_is_charged() {
 fn cut_off_at_thousands_of_places_what_is_open_is_charged() {
     cut_anywhere(&Image::new(5, 2_000, 500), 2_000);
     cut_anywhere(&Image::new(6, 2_000, 1_500), 1_000);
+}
+
+/// The sums' database is locked while calls begin and end: what it has missed it is told later, all
+/// at once.
+#[test]
+fn what_the_sums_could_not_take_they_take_later() {
+    let dir = directory();
+    let store = open(dir.path());
+    let key = key(1);
+    let begin = |number: u64| {
+        let row = row(number, key.id, NOON);
+        let mut held = wait(reserve(&store, &key, row.attempt, row.held, NOON)).unwrap();
+        wait(store.begin(&mut held, &row)).unwrap();
+        (held, row)
+    };
+    let (first, first_row) = begin(1);
+    let (second, _) = begin(2);
+    wait(store.flush()).unwrap();
+    let lock = rusqlite::Connection::open(dir.path().join("sums.db")).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (third, third_row) = begin(3);
+    let (fourth, _) = begin(4);
+    store.settle(first, &first_row).unwrap();
+    assert!(wait(store.flush()).is_err(), "the sums cannot be written");
+    store.release(second);
+    store.settle(third, &third_row).unwrap();
+    let (_fifth, fifth_row) = begin(5);
+    store.finish(fourth);
+    lock.execute_batch("ROLLBACK").unwrap();
+    drop(lock);
+    wait(store.flush()).unwrap();
+    assert_eq!(books::tables(dir.path()).1, [fifth_row.attempt]);
+    let mut books = Books::of_dir(dir.path());
+    assert_eq!(sums_in(&store), books.sums);
+    drop(store);
+    books.kill();
+    books.agree(&open(dir.path()), dir.path(), &[], NOON);
 }

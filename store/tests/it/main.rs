@@ -6,6 +6,7 @@ mod begun;
 mod books;
 mod counted;
 mod crash;
+mod crowd;
 mod holds;
 mod keys;
 mod limits;
