@@ -279,7 +279,9 @@ fn a_disk_that_is_full_in_the_middle_of_what_begins_charges_whole_entries_only()
         leave(&live, None, &copy);
         assert!(begans(&copy).is_superset(&told.iter().copied().collect()));
         agrees_after_a_restart(&copy, &key);
-        holds.into_iter().for_each(|held| store.release(held));
+        for held in holds {
+            store.release(held);
+        }
         assert_eq!(stands(&store, &key).1, 0);
         *left.lock() = usize::MAX;
         wait_for(|| store.health() == Health::Good);
@@ -408,7 +410,9 @@ fn what_finds_no_room_even_in_memory_counts_as_the_next_start_will_charge_it() {
     assert_eq!(stands(&store, &key), (2 * DOLLAR.nanos(), 3 * DOLLAR.nanos()));
     disk.is(0);
     wait_for(|| store.health() == Health::Good);
-    holds.into_iter().for_each(|held| store.release(held));
+    for held in holds {
+        store.release(held);
+    }
     assert_eq!(stands(&store, &key), (2 * DOLLAR.nanos(), 0));
     drop(store);
     let store = open(&live);

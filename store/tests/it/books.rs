@@ -152,7 +152,9 @@ impl Books {
     /// The process is killed, and started again: whatever is open is charged.
     pub(crate) fn kill(&mut self) {
         let open: Vec<_> = self.open.values().map(|began| began.row.clone()).collect();
-        open.iter().for_each(|row| self.row(row));
+        for row in &open {
+            self.row(row);
+        }
     }
 
     /// The newest turn that something counted in, and how much, as the table of balances has it.

@@ -247,9 +247,12 @@ fn a_correction_that_is_refused_does_not_count_later() {
     let dir = directory();
     let full = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&full);
-    let probe = move |_| match asked.load(Ordering::SeqCst) {
-        true => Err(std::io::ErrorKind::StorageFull.into()),
-        false => Ok(usize::MAX),
+    let probe = move |_| {
+        if asked.load(Ordering::SeqCst) {
+            Err(std::io::ErrorKind::StorageFull.into())
+        } else {
+            Ok(usize::MAX)
+        }
     };
     let options = Options { probe: Some(Arc::new(probe)), ..Options::default() };
     let store = Store::open(dir.path(), options, NOON).unwrap();

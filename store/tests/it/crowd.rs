@@ -174,20 +174,22 @@ fn kill(crowd: &Crowd, copy: &Path) -> BTreeSet<HoldId> {
 }
 
 fn check_killed(copy: &Path, begun: &BTreeSet<HoldId>, at: Timestamp) {
-    let all = entries(copy);
-    let written: BTreeSet<_> = all
+    let journal = entries(copy);
+    let written: BTreeSet<_> = journal
         .iter()
         .filter_map(|one| match &one.entry {
-            Entry::Began(began) => Some(began.row.attempt),
+            Entry::Began(of) => Some(of.row.attempt),
             _ => None,
         })
         .collect();
     assert!(written.is_superset(begun));
-    let mut books = Books::of(&all);
+    let mut books = Books::of(&journal);
     books.kill();
     for scoped in all_limits().iter().filter(|one| one.limit.is_durable()) {
-        let turns = books.counted.get(&(scoped.scope, scoped.limit.id)).into_iter().flatten();
-        turns.for_each(|(_, spent)| assert!(*spent <= scoped.limit.amount, "{scoped:?} {spent}"));
+        let turns = books.counted.get(&(scoped.scope, scoped.limit.id));
+        for (_, spent) in turns.into_iter().flatten() {
+            assert!(*spent <= scoped.limit.amount, "{scoped:?} {spent}");
+        }
     }
     let mut attempts: Vec<_> = books.rows.iter().map(|row| row.attempt).collect();
     attempts.sort();
@@ -210,7 +212,7 @@ fn one_crowd(seed: u64) {
     let workers = 1 + usize::try_from(seed % 4).unwrap();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(workers).build().unwrap();
-    let mut killed = Vec::new();
+    let mut copies = Vec::new();
     let left: Vec<Held> = runtime.block_on(async {
         let watcher = tokio::task::JoinSet::from_iter([watch(Arc::clone(&crowd))]);
         let mut callers = tokio::task::JoinSet::new();
@@ -219,8 +221,8 @@ fn one_crowd(seed: u64) {
         }
         let mut left = Vec::new();
         while let Some(held) = callers.join_next().await {
-            let copy = root.path().join(killed.len().to_string());
-            killed.push((kill(&crowd, &copy), copy));
+            let copy = root.path().join(copies.len().to_string());
+            copies.push((kill(&crowd, &copy), copy));
             left.extend(held.unwrap());
         }
         crowd.over.store(true, Ordering::SeqCst);
@@ -228,10 +230,12 @@ fn one_crowd(seed: u64) {
         left
     });
     let at = crowd.at();
-    for (begun, copy) in &killed {
+    for (begun, copy) in &copies {
         check_killed(copy, begun, at);
     }
-    left.into_iter().for_each(|held| crowd.store.release(held));
+    for held in left {
+        crowd.store.release(held);
+    }
     wait(crowd.store.flush()).unwrap();
     let sorted = |rows: &[Row]| {
         let mut rows = rows.to_vec();

@@ -18,7 +18,9 @@ proptest! {
         steps in prop::collection::vec(any::<(u8, u64, u64)>(), 1..70),
     ) {
         let mut play = Play::new(3_000);
-        steps.into_iter().for_each(|step| play.step(step));
+        for step in steps {
+play.step(step);
+}
         play.close_all();
     }
 }

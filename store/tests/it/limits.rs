@@ -149,7 +149,7 @@ fn rows_are_found_by_key_request_and_time() {
     let at = |number: u64| NOON.plus_seconds(i64::try_from(number).unwrap());
     let rows: Vec<_> = (0..50).map(|n| row(n, key_id(n % 5), at(n))).collect();
     for row in &rows {
-        store.record(&row).unwrap();
+        store.record(row).unwrap();
     }
     let find = |query: RowQuery| wait(store.rows(query)).unwrap().rows;
     let all = RowQuery { most: 1_000, ..RowQuery::default() };

@@ -390,7 +390,9 @@ impl Play {
             books::leave(&self.place, sums, &next);
             self.place = next;
         }
-        self.attempts.iter_mut().for_each(|one| drop(one.held.take()));
+        for one in &mut self.attempts {
+            one.held = None;
+        }
         drop(self.store.take());
         self.store = Some(Store::open(&self.place, self.options.clone(), self.at).unwrap());
         let mut charged = Vec::new();
@@ -402,28 +404,27 @@ impl Play {
         let count = u64::try_from(charged.len()).unwrap();
         assert_eq!(self.store().recovery().calls_charged, count);
         charged.sort_by_key(|row| row.attempt);
-        charged.into_iter().for_each(|row| self.record(row));
+        for row in charged {
+            self.record(row);
+        }
         // The journal knows when an attempt began, not when its request was admitted.
         for one in &mut self.attempts {
-            one.parts.iter_mut().for_each(|part| {
-                part.at = if part.scoped.limit.is_durable() { part.at } else { one.row.began_at };
-            });
+            let rolls = |part: &&mut Part| !part.scoped.limit.is_durable();
+            for part in one.parts.iter_mut().filter(rolls) {
+                part.at = one.row.began_at;
+            }
         }
         let mut books = Books::of_dir(&self.place);
         books.kill();
-        self.write_rows(&books);
-        let mut others = Vec::new();
-        for scoped in self.all_limits() {
-            // Asking about a limit that was never asked about would be a step of its own.
-            others.extend(
-                books.counted.contains_key(&(scoped.scope, scoped.limit.id)).then_some(scoped),
-            );
-        }
-        books.agree(self.store(), &self.place, &others, self.at);
+        self.rows_are_those_of(&books);
+        // Each was asked about after every step.
+        let mut limits = self.all_limits();
+        limits.retain(|scoped| books.counted.contains_key(&(scoped.scope, scoped.limit.id)));
+        books.agree(self.store(), &self.place, &limits, self.at);
     }
 
     #[track_caller]
-    fn write_rows(&self, books: &Books) {
+    fn rows_are_those_of(&self, books: &Books) {
         assert_eq!(books.sums, self.sums);
         assert_eq!(books.rows, self.rows);
     }
@@ -500,7 +501,7 @@ impl Play {
         }
         wait(self.store().flush()).unwrap();
         let mut books = Books::of_dir(&self.place);
-        self.write_rows(&books);
+        self.rows_are_those_of(&books);
         books.agree(self.store.as_ref().unwrap(), &self.place, &limits, self.at);
     }
 }
