@@ -247,15 +247,18 @@ impl Balances {
         row: &Row,
         id: HoldId,
     ) -> Result<Held, Fault> {
-        if held.begun
-            && let Err(fault) = push_released(journal, held.hold.id())
-        {
-            self.charge(held);
-            return Err(fault);
-        }
         // The limits count the request once, with the attempt that comes last.
-        if let Err(fault) = push_row(journal, row, &[]) {
-            self.ledger.lock().release(held.hold);
+        let written = if held.begun {
+            push_passed_on(journal, held.hold.id(), row)
+        } else {
+            push_row(journal, row, &[])
+        };
+        if let Err(fault) = written {
+            if held.begun {
+                self.charge(held);
+            } else {
+                self.ledger.lock().release(held.hold);
+            }
             return Err(fault);
         }
         Ok(Held { hold: held.hold.renamed(id), begun: false })
@@ -326,6 +329,14 @@ pub(crate) fn push_row(journal: &Journal, row: &Row, parts: &[Part]) -> Result<(
 fn push_began(journal: &Journal, row: &Row, parts: &[Part]) -> Result<(), Fault> {
     let frame = Frame::of(EntryRef::Began(row, parts))?;
     journal.push(frame.bytes(), Fold::began(row, frame.payload()))
+}
+
+/// Records a row that counts nowhere, and that nothing is held for it any more.
+fn push_passed_on(journal: &Journal, attempt: HoldId, row: &Row) -> Result<(), Fault> {
+    let released = Frame::of(EntryRef::Released(attempt))?;
+    let frame = Frame::of(EntryRef::Row(row))?;
+    let folds = [Fold::released(attempt), Fold::row(row, &[])];
+    journal.push_both([released.bytes(), frame.bytes()], folds)
 }
 
 fn push_released(journal: &Journal, attempt: HoldId) -> Result<(), Fault> {

@@ -407,15 +407,19 @@ fn what_finds_no_room_even_in_memory_counts_as_the_next_start_will_charge_it() {
     assert!(matches!(store.settle(fifth, &settled(5)), Err(Fault::LedgerFull)));
     let refused = Row { cost: Some(Money::ZERO), ..bound(4) };
     assert!(matches!(store.settle(fourth, &refused), Err(Fault::LedgerFull)));
-    assert_eq!(stands(&store, &key), (2 * DOLLAR.nanos(), 3 * DOLLAR.nanos()));
+    // There is room to say that it is over, and none for its row: neither is written.
+    let third = holds.pop().unwrap();
+    let failed = Row { cost: None, ..bound(3) };
+    assert!(matches!(store.pass_on(third, &failed, hold_id(9)), Err(Fault::LedgerFull)));
+    assert_eq!(stands(&store, &key), (3 * DOLLAR.nanos(), 2 * DOLLAR.nanos()));
     disk.is(0);
     wait_for(|| store.health() == Health::Good);
     for held in holds {
         store.release(held);
     }
-    assert_eq!(stands(&store, &key), (2 * DOLLAR.nanos(), 0));
+    assert_eq!(stands(&store, &key), (3 * DOLLAR.nanos(), 0));
     drop(store);
     let store = open(&live);
-    assert_eq!(store.recovery().calls_charged, 2);
-    assert_eq!(stands(&store, &key), (2 * DOLLAR.nanos(), 0));
+    assert_eq!(store.recovery().calls_charged, 3);
+    assert_eq!(stands(&store, &key), (3 * DOLLAR.nanos(), 0));
 }
