@@ -163,10 +163,10 @@ impl Gate {
         let kind = match guard {
             Guard::Caller | Guard::Open => KeyKind::Regular,
             Guard::Manager => KeyKind::Management,
-            Guard::Holder | Guard::Master => own,
+            Guard::Holder | Guard::Master | Guard::Internal => own,
         };
         let caller = lineage.identify(kind, now)?;
-        if guard == Guard::Master {
+        if matches!(guard, Guard::Master | Guard::Internal) {
             let message = "Only the master key opens this route.";
             return Err(Refusal::new(Code::WrongKeyType, message).into());
         }
