@@ -261,7 +261,7 @@ impl Top {
                 ));
             }
         };
-        let published = model.and_then(|model| model.max_output_tokens).filter(|_| !has_betas);
+        let published = published(route, size);
         let longest = match (ask.output_cap, published.or(window.filter(|_| !has_betas))) {
             _ if dialect == Dialect::Embeddings => Some(0),
             (Some(cap), Some(most)) => Some(cap.min(most)),
@@ -339,6 +339,18 @@ impl Top {
     fn output(&self, output: u64) -> u64 {
         self.longest.map_or(output, |longest| output.min(longest))
     }
+}
+
+/// The longest answer by its maker's word, or what a request without a maximum gets.
+fn published(route: &Route, size: Size<'_>) -> Option<u64> {
+    // OpenAI's legacy completions are short where nobody asks for more; they are not made longer.
+    const COMPLETION: u64 = 16;
+    let is_short = size.dialect == Dialect::Completions && size.ask.output_cap.is_none();
+    if is_short && route.provider.has_models_of("openai") {
+        return Some(COMPLETION);
+    }
+    let model = route.priced.as_deref().filter(|_| !size.has_betas);
+    model.and_then(|model| model.max_output_tokens)
 }
 
 /// Whether some call on this route could pass under a money limit: what `GET models` shows to a key
