@@ -3,6 +3,7 @@
 //! either way the same routes as everybody else.
 
 mod administer;
+mod explain;
 mod greeting;
 mod reconcile;
 mod send;

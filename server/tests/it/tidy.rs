@@ -200,3 +200,19 @@ fn every_link_between_the_pages_leads_somewhere() {
         }
     }
 }
+
+#[test]
+fn every_test_that_a_promise_names_exists() {
+    let page = std::fs::read_to_string(root().join("docs/promises.md")).unwrap();
+    let all: String = sources().into_iter().map(|(_, text)| text).collect();
+    let names = page.split('`').skip(1).step_by(2).filter(|name| {
+        name.contains('_') && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+    });
+    let mut count = 0;
+    for name in names {
+        let exists = all.contains(&format!("fn {name}(")) || name == "float_arithmetic";
+        assert!(exists, "docs/promises.md names {name}, which is no test");
+        count += 1;
+    }
+    assert!(count > 30, "the page's names were not found");
+}
