@@ -78,6 +78,10 @@ impl App {
             cached_keys: config.cached_keys,
             ..Options::default()
         };
+        let options = Options {
+            lookback_seconds: options.lookback_seconds.max(config.defaults.longest_rolling()),
+            ..options
+        };
         let store = Arc::new(Store::open(&config.data, options, now)?);
         tell(store.recovery());
         let control = control().map_err(StartFault::Thread)?;

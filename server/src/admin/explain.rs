@@ -13,7 +13,7 @@ use domain::{KeyId, Lineage, Money, Refusal, Timestamp, Want};
 use store::NotReserved;
 
 use super::{Desk, Effective};
-use crate::ceiling::{Ceiling, Needs, Size};
+use crate::ceiling::{Ceiling, Size};
 use crate::failure::Failure;
 use crate::fit::{self, Length};
 use crate::models::Route;
@@ -171,10 +171,8 @@ impl Desk {
             characters: request.characters,
             has_betas: false,
         };
-        let needs = Needs::of(limits);
-        let ceiling = match Ceiling::of(routes, size, needs, at) {
-            Ok(ceiling) => ceiling.filter(|_| needs != Needs::default()),
-            Err(_) if !needs.bound() => None,
+        let ceiling = match Ceiling::of(routes, size, limits, at) {
+            Ok(ceiling) => ceiling,
             Err(refusal) => return Ok(Verdict::Denied { refusal, succeeds_at: None }),
         };
         let length = Length { asked: request.ask.output_cap, floor: self.gate.floor_tokens };
