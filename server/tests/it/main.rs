@@ -8,6 +8,7 @@ mod bad_input;
 mod calls;
 mod effective;
 mod every_route_is_guarded;
+mod explain;
 mod key_limits;
 mod keys;
 mod limits;
