@@ -8,12 +8,11 @@ use domain::command::Actor;
 use domain::key::KeyKind;
 use domain::ledger::{Fit, Now, Short};
 use domain::rule::{self, Spoken};
-use domain::scope::AllLimits;
 use domain::{KeyId, Lineage, Money, Refusal, Timestamp, Want};
 use store::NotReserved;
 
 use super::{Desk, Effective};
-use crate::ceiling::{Ceiling, Needs, Size};
+use crate::ceiling::{Ceiling, Size};
 use crate::failure::Failure;
 use crate::fit::{self, Length};
 use crate::models::Route;
@@ -108,8 +107,7 @@ impl Desk {
         let verdict = match allowed {
             Err(refusal) => Ok(Verdict::Denied { refusal, succeeds_at: None }),
             Ok(routes) => {
-                let limits = lineage.limits(&self.gate.defaults);
-                self.fitting(&lineage, &limits, &routes, &question, at, &mut explanation.want).await
+                self.fitting(&lineage, &routes, &question, at, &mut explanation.want).await
             }
         };
         explanation.verdict = verdict?;
@@ -154,7 +152,6 @@ impl Desk {
     async fn fitting(
         &self,
         lineage: &Lineage,
-        limits: &AllLimits,
         routes: &[Arc<Route>],
         question: &Question,
         at: Timestamp,
@@ -171,10 +168,9 @@ impl Desk {
             characters: request.characters,
             has_betas: false,
         };
-        let needs = Needs::of(limits);
-        let ceiling = match Ceiling::of(routes, size, needs, at) {
-            Ok(ceiling) => ceiling.filter(|_| needs != Needs::default()),
-            Err(_) if !needs.bound() => None,
+        let limits = &lineage.limits(&self.gate.defaults);
+        let ceiling = match Ceiling::of(routes, size, limits, at) {
+            Ok(ceiling) => ceiling,
             Err(refusal) => return Ok(Verdict::Denied { refusal, succeeds_at: None }),
         };
         let length = Length { asked: request.ask.output_cap, floor: self.gate.floor_tokens };
