@@ -15,6 +15,7 @@ mod meter;
 mod models;
 mod owners;
 mod process;
+mod reconcile;
 mod tidy;
 mod usage;
 mod world;
