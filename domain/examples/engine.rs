@@ -8,7 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "a measurement that fails should stop")]
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use domain::ledger::{Fit, Loaded, Now};
 use domain::scope::AllLimits;
@@ -24,7 +24,9 @@ const PROJECTS: u64 = 100;
 
 /// Calls that are measured together, and how often.
 const CALLS: u64 = 100_000;
-const RUNS: usize = 15;
+const RUNS: u64 = 15;
+/// Calls whose limits are collected together, before the time is taken.
+const BATCH: u64 = 200;
 /// Calls that are open at a time.
 const OPEN: usize = 500;
 /// Microseconds from one call to the next.
@@ -129,6 +131,41 @@ impl Bench {
     }
 }
 
+impl Bench {
+    /// Nanoseconds per call, with keys at random.
+    fn run(&mut self, run: u64) -> u128 {
+        let mut spent = Duration::ZERO;
+        for batch in 0..CALLS / BATCH {
+            let first = run * CALLS + batch * BATCH;
+            let calls: Vec<AllLimits> =
+                (first..first + BATCH).map(|call| limits(mixed(call) % KEYS)).collect();
+            let start = Instant::now();
+            for limits in &calls {
+                self.call(limits);
+            }
+            spent += start.elapsed();
+        }
+        spent.as_nanos() / u128::from(CALLS)
+    }
+}
+
+/// Nanoseconds to read memory that no cache has, each place telling where the next one is: what the
+/// figure above depends on most, and what differs most between machines.
+fn cold_read() -> u128 {
+    const LINES: usize = 1 << 23;
+    const READS: u32 = 1_000_000;
+    let mut next: Vec<[usize; 8]> = (0..LINES).map(|line| [line; 8]).collect();
+    for line in (1..LINES).rev() {
+        let other = usize::try_from(mixed(line as u64)).unwrap() % line;
+        next.swap(line, other);
+    }
+    let start = Instant::now();
+    let line = (0..READS).fold(0, |line: usize, _| next[line][0]);
+    let nanos = start.elapsed().as_nanos() / u128::from(READS);
+    assert!(line < LINES);
+    nanos
+}
+
 fn main() {
     let mut bench = Bench { ledger: Ledger::default(), open: VecDeque::new(), calls: 0 };
     let before = resident_bytes();
@@ -146,17 +183,8 @@ fn main() {
     println!("{} limits per call, {} accounts", limits(0).len(), bench.ledger.len());
     println!("bytes per key: {} opened, {} in use", opened / KEYS, used / KEYS);
 
-    let mut runs: Vec<u128> = (0..RUNS as u64)
-        .map(|run| {
-            let calls: Vec<AllLimits> =
-                (0..CALLS).map(|call| limits(mixed(run * CALLS + call) % KEYS)).collect();
-            let start = Instant::now();
-            for limits in &calls {
-                bench.call(limits);
-            }
-            start.elapsed().as_nanos() / u128::from(CALLS)
-        })
-        .collect();
+    let mut runs: Vec<u128> = (0..RUNS).map(|run| bench.run(run)).collect();
     runs.sort_unstable();
-    println!("ns per hold and settle: {} (runs: {runs:?})", runs[RUNS / 2]);
+    println!("ns per hold and settle: {} (runs: {runs:?})", runs[runs.len() / 2]);
+    println!("ns per read of memory that no cache has: {}", cold_read());
 }

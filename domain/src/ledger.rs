@@ -4,6 +4,7 @@
 //! store's.
 
 mod hold;
+mod place;
 mod tally;
 
 use std::collections::HashMap;
@@ -20,12 +21,13 @@ use crate::window::Window;
 pub use hold::{Hold, Part, Rate, Rates, Turn, Used, Want};
 pub use tally::{Balance, Loaded, Now};
 
+use place::ByScope;
 use tally::Tally;
 
 /// How every limit stands that was ever asked about.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    accounts: HashMap<Scope, Account>,
+    accounts: HashMap<Scope, Account, ByScope>,
     /// The newest reading of the monotonic clock it was told.
     newest: u64,
 }
@@ -33,12 +35,16 @@ pub struct Ledger {
 /// The limits of one scope. There are few: they are looked through.
 #[derive(Debug, Default)]
 struct Account {
-    tallies: SmallVec<[(LimitId, Tally); 2]>,
+    tallies: Vec<(LimitId, Tally)>,
     /// Open holds that have a part here.
     holds: u32,
 }
 
 impl Account {
+    fn has(&self, limit: LimitId) -> bool {
+        self.tallies.iter().any(|(id, _)| *id == limit)
+    }
+
     fn tally(&mut self, limit: LimitId) -> Option<&mut Tally> {
         self.tallies.iter_mut().find(|(id, _)| *id == limit).map(|(_, tally)| tally)
     }
@@ -104,11 +110,7 @@ pub enum Fit {
 impl Ledger {
     /// The limits among `limits` that were never opened.
     pub fn missing(&self, limits: &[ScopedLimit]) -> Vec<ScopedLimit> {
-        let unopened = |scoped: &&ScopedLimit| {
-            let account = self.accounts.get(&scoped.scope);
-            !account
-                .is_some_and(|account| account.tallies.iter().any(|(id, _)| *id == scoped.limit.id))
-        };
+        let unopened = |scoped: &&ScopedLimit| !self.are_open(std::slice::from_ref(scoped));
         limits.iter().filter(unopened).copied().collect()
     }
 
@@ -119,6 +121,7 @@ impl Ledger {
         let account = self.accounts.entry(scoped.scope).or_default();
         if account.tally(scoped.limit.id).is_none() {
             let tally = Tally::new(&scoped.limit, loaded, now);
+            account.tallies.reserve_exact(1);
             account.tallies.push((scoped.limit.id, tally));
         }
     }
@@ -135,19 +138,28 @@ impl Ledger {
         fit: Fit,
         now: Now,
     ) -> Result<Hold, NotHeld> {
+        // Where there are many accounts, none of these is in the processor's cache. Looking at all of
+        // them first, with little to do for each, lets it fetch them at the same time.
+        if limits.chunk_by(same_scope).any(|group| !self.are_open(group)) {
+            return Err(NotHeld::Unopened);
+        }
         let now = self.in_order(now);
         let mut shortest: Option<Short> = None;
         let mut longest = Some(0);
         let mut room = Room::default();
         let mut rates = Rates::default();
-        for scoped in limits {
-            let limit = &scoped.limit;
-            let account = self.accounts.get_mut(&scoped.scope).ok_or(NotHeld::Unopened)?;
-            let tally = account.tally(limit.id).ok_or(NotHeld::Unopened)?;
-            tally.advance(limit, now);
-            let balance = tally.balance(limit, now);
-            let wanted = tally.amount(limit, want.of(limit.unit));
-            if limit.refuses() {
+        for group in limits.chunk_by(same_scope) {
+            let account = self.account(group).ok_or(NotHeld::Unopened)?;
+            for scoped in group {
+                let limit = &scoped.limit;
+                let tally = account.tally(limit.id).ok_or(NotHeld::Unopened)?;
+                tally.advance(limit, now);
+                let balance = tally.balance(limit, now);
+                let wanted = tally.amount(limit, want.of(limit.unit));
+                note(&mut rates, limit, &balance, wanted, now);
+                if !limit.refuses() {
+                    continue;
+                }
                 let left = limit.amount.saturating_sub(balance.taken());
                 room.narrow(limit.unit, left);
                 let needed = needed(wanted, limit.unit, fit);
@@ -164,24 +176,21 @@ impl Ledger {
                     shortest = if longer { Some(short) } else { shortest };
                 }
             }
-            note(&mut rates, limit, &balance, wanted, now);
         }
         if let Some(short) = shortest {
             return Err(NotHeld::Short(Box::new(Short { room, after: longest, ..short })));
         }
-        let mut parts = SmallVec::new();
-        let mut last = None;
-        for scoped in limits {
-            let Some(account) = self.accounts.get_mut(&scoped.scope) else { continue };
-            if last != Some(scoped.scope) {
-                account.holds = account.holds.saturating_add(1);
-                last = Some(scoped.scope);
+        let mut parts = SmallVec::with_capacity(limits.len());
+        for group in limits.chunk_by(same_scope) {
+            let Some(account) = self.account(group) else { continue };
+            account.holds = account.holds.saturating_add(1);
+            for scoped in group {
+                let Some(tally) = account.tally(scoped.limit.id) else { continue };
+                let amount = tally.amount(&scoped.limit, want.of(scoped.limit.unit));
+                let (turn, amount) = tally.hold(&scoped.limit, amount, now);
+                let ScopedLimit { scope, limit: Limit { id: limit, unit, .. } } = *scoped;
+                parts.push(Part { scope, limit, unit, turn, amount });
             }
-            let Some(tally) = account.tally(scoped.limit.id) else { continue };
-            let amount = tally.amount(&scoped.limit, want.of(scoped.limit.unit));
-            let (turn, amount) = tally.hold(&scoped.limit, amount, now);
-            let ScopedLimit { scope, limit: Limit { id: limit, unit, .. } } = *scoped;
-            parts.push(Part { scope, limit, unit, turn, amount });
         }
         Ok(Hold { id, want, parts, rates })
     }
@@ -217,27 +226,40 @@ impl Ledger {
         Ok(room)
     }
 
+    /// The account of limits that hang on the same scope.
+    fn account(&mut self, group: &[ScopedLimit]) -> Option<&mut Account> {
+        self.accounts.get_mut(&group.first()?.scope)
+    }
+
+    /// Whether limits that hang on the same scope are all open.
+    fn are_open(&self, group: &[ScopedLimit]) -> bool {
+        let account = group.first().and_then(|first| self.accounts.get(&first.scope));
+        account.is_some_and(|account| group.iter().all(|scoped| account.has(scoped.limit.id)))
+    }
+
     /// Closes `hold` with what the call really used, in the turns it was admitted in. More than was
     /// held is booked all the same: the ledger tells the truth, and the limit refuses from then on.
     pub fn settle(&mut self, hold: Hold, used: Used) {
-        self.close(hold, Some(&used));
+        let Hold { parts, .. } = hold;
+        self.close(&parts, Some(&used));
     }
 
     /// Closes `hold` with nothing used: the call was never made.
     pub fn release(&mut self, hold: Hold) {
-        self.close(hold, None);
+        let Hold { parts, .. } = hold;
+        self.close(&parts, None);
     }
 
-    fn close(&mut self, hold: Hold, used: Option<&Used>) {
-        let mut last = None;
-        for part in hold.parts {
-            let Some(account) = self.accounts.get_mut(&part.scope) else { continue };
-            if last != Some(part.scope) {
-                account.holds = account.holds.saturating_sub(1);
-                last = Some(part.scope);
-            }
-            if let Some(tally) = account.tally(part.limit) {
-                tally.close(&part, used);
+    fn close(&mut self, parts: &[Part], used: Option<&Used>) {
+        for group in parts.chunk_by(|one, next| one.scope == next.scope) {
+            let first = group.first();
+            let account = first.and_then(|first| self.accounts.get_mut(&first.scope));
+            let Some(account) = account else { continue };
+            account.holds = account.holds.saturating_sub(1);
+            for part in group {
+                if let Some(tally) = account.tally(part.limit) {
+                    tally.close(part, used);
+                }
             }
         }
     }
@@ -285,12 +307,16 @@ impl Ledger {
     }
 
     /// Forgets every scope that can be opened again as it is: nothing is held, and nothing counts
-    /// in a rolling window.
+    /// in a rolling window. What calls usually use is learned again: until then, all they want is held.
     pub fn forget_idle(&mut self, now: Now) {
         self.accounts.retain(|_, account| {
             account.holds > 0 || account.tallies.iter().any(|(_, tally)| !tally.is_idle(now))
         });
     }
+}
+
+fn same_scope(one: &ScopedLimit, next: &ScopedLimit) -> bool {
+    one.scope == next.scope
 }
 
 /// How much has to be left for a call that wants this much. Even one that uses nothing needs a
