@@ -6,6 +6,7 @@
 //! window, wherever it begins; a bucket that refills, or two weighted counters, admit nearly twice
 //! as much.
 
+use std::cmp::Ordering;
 use std::collections::VecDeque;
 
 use super::hold::{Part, Turn, Used};
@@ -258,12 +259,13 @@ impl Rolling {
     }
 
     fn close(&mut self, at: i64, part: &Part, counted: i64) {
-        // What has left the window is nobody's business.
-        let Ok(place) = self.amounts.binary_search_by_key(&at, |leaving| leaving.at) else {
-            return;
-        };
-        let Some(leaving) = self.amounts.get_mut(place) else { return };
         let is_request = part.unit == Unit::Requests;
+        if is_request && counted == part.amount {
+            return;
+        }
+        // What has left the window is nobody's business.
+        let Some(place) = self.place(at) else { return };
+        let Some(leaving) = self.amounts.get_mut(place) else { return };
         let held = if is_request { 0 } else { part.amount };
         self.sum = self.sum.saturating_sub(part.amount);
         self.held = self.held.saturating_sub(held);
@@ -274,6 +276,31 @@ impl Rolling {
         // would be remembered without end.
         if is_request && leaving.amount == 0 {
             self.amounts.remove(place);
+        }
+    }
+
+    /// Where the amounts are that leave at `at`. Most calls are short: it is looked for from the
+    /// newest back, in steps that double, and then between the last two steps.
+    fn place(&self, at: i64) -> Option<usize> {
+        let mut end = self.amounts.len();
+        let mut step: usize = 1;
+        loop {
+            let start = end.saturating_sub(step);
+            let first = self.amounts.get(start)?;
+            if first.at <= at || start == 0 {
+                let (mut low, mut high) = (start, end);
+                while low < high {
+                    let middle = low.midpoint(high);
+                    match self.amounts.get(middle)?.at.cmp(&at) {
+                        Ordering::Equal => return Some(middle),
+                        Ordering::Less => low = middle.saturating_add(1),
+                        Ordering::Greater => high = middle,
+                    }
+                }
+                return None;
+            }
+            end = start;
+            step = step.saturating_mul(2);
         }
     }
 
