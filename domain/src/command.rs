@@ -1,14 +1,20 @@
 //! What an administrator can do to keys, as data, and who may. Every surface and the command line
 //! come down to these; a behaviour cannot exist on one of them alone.
 
-use crate::id::{KeyId, LimitId, ProjectId, TeamId, Ulid, UserId};
+mod home;
+mod owner;
+
+use crate::id::{KeyId, LimitId, Ulid};
 use crate::key::{Key, KeyKind, KeyState, SecretRecord};
 use crate::limit::{Enforcement, Limit, Unit};
 use crate::refusal::{Code, Refusal};
 use crate::rule::{MaxPrice, Network, Pattern, Rules, Tier};
-use crate::scope::Owner;
 use crate::time::Timestamp;
 use crate::window::{Period, Window};
+use crate::zone::Zone;
+
+pub use home::{Home, Place};
+pub use owner::{NewOwner, OwnerChange};
 
 /// Who acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,8 +204,15 @@ impl SlotChange {
             }
         };
         let unit = self.slot.unit();
-        let old = before.map(|limit| limit.window);
-        let window = self.window.or(old).unwrap_or(self.slot.window());
+        let window = match (self.window, before.map(|limit| limit.window)) {
+            // Names of slots know no zone: another was set with care, and stays.
+            (
+                Some(Window::Calendar { period, zone: Zone::UTC }),
+                Some(old @ Window::Calendar { period: same, .. }),
+            ) if period == same => old,
+            (Some(window), _) | (None, Some(window)) => window,
+            (None, None) => self.slot.window(),
+        };
         let enforcement = before.map_or(Enforcement::Hard, |limit| limit.enforcement);
         let wanted = Allowance { unit, amount, window, enforcement };
         Ok(Some(wanted.like_one_of(before.as_slice(), fresh)))
@@ -234,23 +247,6 @@ fn check(limits: &[Limit]) -> Result<(), Refusal> {
         }
     }
     Ok(())
-}
-
-/// Where a key belongs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Home {
-    /// Its project.
-    pub project: ProjectId,
-    /// Its user.
-    pub user: Option<UserId>,
-    /// Its team, where it has no user.
-    pub team: Option<TeamId>,
-}
-
-impl Default for Home {
-    fn default() -> Self {
-        Self { project: ProjectId::DEFAULT, user: None, team: None }
-    }
 }
 
 /// A key to be made.
@@ -303,11 +299,7 @@ impl NewKey {
         {
             return Err(management_calls_nothing().about("key_type"));
         }
-        if self.expires_at.is_some_and(|end| end <= now) {
-            return Err(
-                Refusal::new(Code::InvalidValue, "expires_at is in the past.").about("expires_at")
-            );
-        }
+        in_the_future(self.expires_at, now)?;
         Ok(Key {
             id,
             kind: self.kind,
@@ -335,6 +327,8 @@ pub struct KeyChange {
     pub name: Option<String>,
     /// Switched off or on.
     pub disabled: Option<bool>,
+    /// Another end, or none.
+    pub expires_at: Option<Option<Timestamp>>,
     /// Other limits.
     pub limits: LimitChange,
     /// Other rules.
@@ -354,11 +348,11 @@ impl KeyChange {
         if key.kind == KeyKind::Management && (!limits.is_empty() || !self.rules.is_empty()) {
             return Err(management_calls_nothing());
         }
+        in_the_future(self.expires_at.flatten(), now)?;
         key.limits = limits;
         self.rules.apply(&mut key.rules);
-        if let Some(name) = self.name {
-            key.name = name;
-        }
+        put(&mut key.name, self.name);
+        put(&mut key.expires_at, self.expires_at);
         match (self.disabled, key.state) {
             (Some(true), KeyState::Active) => key.state = KeyState::Disabled { at: now },
             (Some(false), KeyState::Disabled { .. }) => key.state = KeyState::Active,
@@ -418,34 +412,13 @@ fn put<T>(place: &mut T, new: Option<T>) {
     }
 }
 
-/// What is to be different about a project, a team, a user or the instance.
-#[derive(Clone, Debug, Default)]
-pub struct OwnerChange {
-    /// Another label.
-    pub name: Option<String>,
-    /// Another team for a user, or none.
-    pub team: Option<Option<TeamId>>,
-    /// Other limits.
-    pub limits: LimitChange,
-    /// Other rules.
-    pub rules: RulesChange,
-}
-
-impl OwnerChange {
-    /// Changes `owner`. `fresh` and the ids after it name limits that start anew.
-    ///
-    /// # Errors
-    /// The change contradicts what is there; then nothing was changed.
-    pub fn apply(self, owner: &mut Owner, fresh: LimitId, now: Timestamp) -> Result<(), Refusal> {
-        let limits = self.limits.apply(&owner.limits, fresh)?;
-        owner.limits = limits;
-        self.rules.apply(&mut owner.rules);
-        put(&mut owner.name, self.name);
-        put(&mut owner.team, self.team);
-        owner.updated_at = now;
-        owner.revision = owner.revision.saturating_add(1);
-        Ok(())
+fn in_the_future(expires_at: Option<Timestamp>, now: Timestamp) -> Result<(), Refusal> {
+    if expires_at.is_some_and(|end| end <= now) {
+        return Err(
+            Refusal::new(Code::InvalidValue, "expires_at is in the past.").about("expires_at")
+        );
     }
+    Ok(())
 }
 
 fn management_calls_nothing() -> Refusal {

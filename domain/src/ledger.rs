@@ -26,6 +26,8 @@ use tally::Tally;
 #[derive(Debug, Default)]
 pub struct Ledger {
     accounts: HashMap<Scope, Account>,
+    /// The newest reading of the monotonic clock it was told.
+    newest: u64,
 }
 
 /// The limits of one scope. There are few: they are looked through.
@@ -60,8 +62,8 @@ pub struct Short {
     pub balance: Balance,
     /// How much of it the call wanted.
     pub wanted: i64,
-    /// Microseconds until a lone call like this would fit; `None` where waiting does not help, or
-    /// nobody knows how long.
+    /// Microseconds until a lone call like this would fit all limits; `None` where waiting does
+    /// not help, or nobody knows how long.
     pub after: Option<u64>,
     /// What all limits together have left.
     pub room: Room,
@@ -113,6 +115,7 @@ impl Ledger {
     /// Tells what counted against a limit before it was first asked about. A limit that is open
     /// already stays as it is: these numbers are newer.
     pub fn open(&mut self, scoped: &ScopedLimit, loaded: &Loaded, now: Now) {
+        let now = self.in_order(now);
         let account = self.accounts.entry(scoped.scope).or_default();
         if account.tally(scoped.limit.id).is_none() {
             let tally = Tally::new(&scoped.limit, loaded, now);
@@ -132,7 +135,9 @@ impl Ledger {
         fit: Fit,
         now: Now,
     ) -> Result<Hold, NotHeld> {
+        let now = self.in_order(now);
         let mut shortest: Option<Short> = None;
+        let mut longest = Some(0);
         let mut room = Room::default();
         let mut rates = Rates::default();
         for scoped in limits {
@@ -145,14 +150,15 @@ impl Ledger {
             if limit.refuses() {
                 let left = limit.amount.saturating_sub(balance.taken());
                 room.narrow(limit.unit, left);
-                // Even a call that uses nothing needs a limit that is not exhausted.
-                let excess = wanted.max(1).saturating_sub(given(left, limit.unit, fit));
+                let needed = needed(wanted, limit.unit, fit);
+                let excess = needed.saturating_sub(left);
                 if excess > 0 {
-                    let after = if wanted.max(1) > limit.amount && limit.unit != Unit::Money {
+                    let after = if needed > limit.amount && limit.unit != Unit::Money {
                         None
                     } else {
                         tally.wait(excess, now)
                     };
+                    longest = longest.zip(after).map(|(longest, after)| after.max(longest));
                     let short = Short { scoped: *scoped, balance, wanted, after, room };
                     let longer = shortest.as_ref().is_none_or(|other| waits_longer(&short, other));
                     shortest = if longer { Some(short) } else { shortest };
@@ -161,7 +167,7 @@ impl Ledger {
             note(&mut rates, limit, &balance, wanted, now);
         }
         if let Some(short) = shortest {
-            return Err(NotHeld::Short(Box::new(Short { room, ..short })));
+            return Err(NotHeld::Short(Box::new(Short { room, after: longest, ..short })));
         }
         let mut parts = SmallVec::new();
         let mut last = None;
@@ -173,7 +179,7 @@ impl Ledger {
             }
             let Some(tally) = account.tally(scoped.limit.id) else { continue };
             let amount = tally.amount(&scoped.limit, want.of(scoped.limit.unit));
-            let turn = tally.hold(&scoped.limit, amount, now);
+            let (turn, amount) = tally.hold(&scoped.limit, amount, now);
             let ScopedLimit { scope, limit: Limit { id: limit, unit, .. } } = *scoped;
             parts.push(Part { scope, limit, unit, turn, amount });
         }
@@ -255,9 +261,17 @@ impl Ledger {
 
     /// How a limit stands; `None` where it was never opened.
     pub fn balance(&mut self, scoped: &ScopedLimit, now: Now) -> Option<Balance> {
+        let now = self.in_order(now);
         let tally = self.accounts.get_mut(&scoped.scope)?.tally(scoped.limit.id)?;
         tally.advance(&scoped.limit, now);
         Some(tally.balance(&scoped.limit, now))
+    }
+
+    /// Decisions follow each other, even where a thread read the clock and then waited for its
+    /// turn: what already left a rolling window is not missed by one that comes late.
+    fn in_order(&mut self, now: Now) -> Now {
+        self.newest = self.newest.max(now.monotonic);
+        Now { monotonic: self.newest, ..now }
     }
 
     /// How many scopes it keeps numbers of.
@@ -279,11 +293,13 @@ impl Ledger {
     }
 }
 
-/// How much of what is left one call may take.
-fn given(left: i64, unit: Unit, fit: Fit) -> i64 {
+/// How much has to be left for a call that wants this much. Even one that uses nothing needs a
+/// limit that is not exhausted.
+fn needed(wanted: i64, unit: Unit, fit: Fit) -> i64 {
+    let wanted = wanted.max(1);
     match (fit, unit) {
-        (Fit::Half, Unit::Money | Unit::Tokens) => left.div_euclid(2),
-        (Fit::All | Fit::Half, _) => left,
+        (Fit::Half, Unit::Money | Unit::Tokens) => wanted.saturating_mul(2),
+        (Fit::All | Fit::Half, _) => wanted,
     }
 }
 
@@ -322,7 +338,7 @@ impl Short {
     pub fn refusal(&self, whose: &str) -> Refusal {
         let limit = &self.scoped.limit;
         let never = self.wanted.max(1) > limit.amount;
-        let left = limit.amount.saturating_sub(self.balance.taken());
+        let left = limit.amount.saturating_sub(self.balance.taken()).max(0);
         let amount = limit.shown(limit.amount);
         let (code, message) = match limit.unit {
             Unit::Money => (
@@ -396,3 +412,8 @@ fn capital(text: &str) -> String {
     let first = letters.next().map(|first| first.to_ascii_uppercase());
     first.into_iter().chain(letters).collect()
 }
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod tests;

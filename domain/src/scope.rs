@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use crate::id::{KeyId, LimitId, ProjectId, TeamId, UserId};
+use crate::id::{KeyId, LimitId, ProjectId, TeamId, Ulid, UserId};
 use crate::key::{Key, KeyKind};
 use crate::limit::{Limit, Unit};
 use crate::refusal::Refusal;
@@ -40,6 +40,17 @@ impl Scope {
             Self::Team(_) => "team",
             Self::User(_) => "user",
             Self::Key(_) => "key",
+        }
+    }
+
+    /// Its number, without its kind; 0 for the instance.
+    pub const fn ulid(self) -> Ulid {
+        match self {
+            Self::Instance => Ulid::from_bits(0),
+            Self::Project(id) => id.ulid(),
+            Self::Team(id) => id.ulid(),
+            Self::User(id) => id.ulid(),
+            Self::Key(id) => id.ulid(),
         }
     }
 }
@@ -116,7 +127,16 @@ pub struct Defaults {
 }
 
 impl Defaults {
-    const fn of(&self, scope: Scope) -> &Vec<Limit> {
+    /// All of them, each with the kind of scope it hangs on.
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, &Limit)> {
+        let Self { instance, project, team, user, key, .. } = self;
+        let kinds = ["instance", "project", "team", "user", "key"];
+        let lists = kinds.into_iter().zip([instance, project, team, user, key]);
+        lists.flat_map(|(kind, list)| list.iter().map(move |limit| (kind, limit)))
+    }
+
+    /// Those on every scope of this one's kind.
+    pub const fn of(&self, scope: Scope) -> &Vec<Limit> {
         match scope {
             Scope::Instance => &self.instance,
             Scope::Project(_) => &self.project,
@@ -183,13 +203,7 @@ impl Lineage {
     /// Every limit that applies: each scope's own, the defaults it does not replace, and the user's
     /// share of their team's tokens.
     pub fn limits(&self, defaults: &Defaults) -> AllLimits {
-        let mut all = AllLimits::new();
-        for owner in self.owners() {
-            collect(&mut all, owner.scope, &owner.limits, defaults);
-            if let (Scope::User(_), Some(team)) = (owner.scope, &self.team) {
-                all.extend(shares(owner.scope, team, defaults));
-            }
-        }
+        let mut all = limits_below(self.owners().map(AsRef::as_ref), defaults);
         collect(&mut all, Scope::Key(self.key.id), &self.key.limits, defaults);
         all
     }
@@ -217,6 +231,22 @@ impl Caller {
     pub const fn lineage(&self) -> &Lineage {
         &self.lineage
     }
+}
+
+/// Every limit that applies below all of `owners`, the widest first: each one's own, the defaults
+/// it does not replace, and a user's share of their team's tokens.
+pub fn limits_below<'a>(owners: impl Iterator<Item = &'a Owner>, defaults: &Defaults) -> AllLimits {
+    let mut all = AllLimits::new();
+    let mut team = None;
+    for owner in owners {
+        collect(&mut all, owner.scope, &owner.limits, defaults);
+        match (owner.scope, team) {
+            (Scope::Team(_), _) => team = Some(owner),
+            (Scope::User(_), Some(team)) => all.extend(shares(owner.scope, team, defaults)),
+            (Scope::Instance | Scope::Project(_) | Scope::User(_) | Scope::Key(_), _) => {}
+        }
+    }
+    all
 }
 
 /// The limits of one scope: its own, and the defaults it does not replace.
@@ -254,4 +284,135 @@ pub fn default_id(scope_kind: &str, limit: &Limit) -> LimitId {
         bits = (bits << 32) | u128::from(crc32fast::hash(text.as_bytes()));
     }
     LimitId::new(Timestamp::default(), bits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::KeyState;
+    use crate::limit::Enforcement;
+    use crate::window::{Period, Window};
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_000);
+    const MINUTE: Window = Window::Rolling { seconds: 60 };
+    const DAY: Window = Window::utc(Period::Day);
+
+    fn limit(number: u128, unit: Unit, amount: i64, window: Window) -> Limit {
+        let id = LimitId::new(NOW, number);
+        Limit { id, unit, amount, window, enforcement: Enforcement::Hard }
+    }
+
+    fn owner(scope: Scope, members: u32, limits: &[Limit]) -> Arc<Owner> {
+        Arc::new(Owner { members, limits: limits.to_vec(), ..Owner::new(scope, "o", NOW) })
+    }
+
+    /// A key of a user in a team of `members`, with limits of the team, the user and the key.
+    fn lineage(members: u32, team: &[Limit], user: &[Limit], own: &[Limit]) -> Lineage {
+        let (team_id, user_id) = (TeamId::new(NOW, 1), UserId::new(NOW, 2));
+        let key = Key {
+            id: KeyId::new(NOW, 3),
+            kind: KeyKind::Regular,
+            name: "k".to_owned(),
+            maker: None,
+            project: ProjectId::DEFAULT,
+            user: Some(user_id),
+            team: None,
+            secrets: Vec::new(),
+            rules: Rules::default(),
+            limits: own.to_vec(),
+            state: KeyState::Active,
+            expires_at: None,
+            created_at: NOW,
+            updated_at: NOW,
+            revision: 1,
+        };
+        Lineage {
+            instance: owner(Scope::Instance, 0, &[]),
+            project: owner(Scope::Project(ProjectId::DEFAULT), 0, &[]),
+            team: Some(owner(Scope::Team(team_id), members, team)),
+            user: Some(owner(Scope::User(user_id), 0, user)),
+            key: Arc::new(key),
+        }
+    }
+
+    fn of(lineage: &Lineage, defaults: &Defaults, kind: &str) -> Vec<Limit> {
+        let all = lineage.limits(defaults);
+        let own = all.iter().filter(|scoped| scoped.scope.kind() == kind);
+        own.map(|scoped| scoped.limit).collect()
+    }
+
+    #[test]
+    fn a_user_may_take_a_share_of_the_teams_tokens() {
+        let tpm = limit(1, Unit::Tokens, 1_001, MINUTE);
+        let daily = limit(2, Unit::Tokens, 50, DAY);
+        let team =
+            [tpm, limit(3, Unit::Money, 70, DAY), limit(4, Unit::Requests, 9, MINUTE), daily];
+        let defaults = Defaults { team_share: 80, ..Defaults::default() };
+        let shared = [Limit { amount: 800, ..tpm }, Limit { amount: 40, ..daily }];
+        assert_eq!(of(&lineage(2, &team, &[], &[]), &defaults, "user"), shared);
+        assert_eq!(of(&lineage(40, &team, &[], &[]), &defaults, "user"), shared);
+        assert_eq!(of(&lineage(2, &team, &[], &[]), &defaults, "team"), team);
+        // Alone, all of it is theirs; and where a share is the whole, it says nothing.
+        assert_eq!(of(&lineage(1, &team, &[], &[]), &defaults, "user"), []);
+        let all = Defaults { team_share: 100, ..Defaults::default() };
+        assert_eq!(of(&lineage(2, &team, &[], &[]), &all, "user"), []);
+        // The user's own limits stay beside it, side by side.
+        let own = limit(5, Unit::Tokens, 900, MINUTE);
+        let both = [own, shared[0], shared[1]];
+        assert_eq!(of(&lineage(2, &team, &[own], &[]), &defaults, "user"), both);
+        // So it is with limits that the team has by default, and with the largest.
+        let largest = Limit { amount: i64::MAX, ..tpm };
+        let defaults = Defaults { team: vec![largest], team_share: 80, ..Defaults::default() };
+        let part = Limit { amount: i64::MAX / 100 * 80 + 5, ..tpm };
+        assert_eq!(of(&lineage(2, &[], &[], &[]), &defaults, "user"), [part]);
+    }
+
+    #[test]
+    fn an_own_limit_replaces_the_default_of_its_unit_and_window() {
+        let tpm = |number, amount| limit(number, Unit::Tokens, amount, MINUTE);
+        let rpm = |number, amount| limit(number, Unit::Requests, amount, MINUTE);
+        let daily = limit(3, Unit::Tokens, 7, DAY);
+        let parallel = limit(4, Unit::InFlight, 5, Window::Lifetime);
+        let key = vec![tpm(1, 100), rpm(2, 10), daily, parallel];
+        let defaults = Defaults { key, user: vec![rpm(8, 3)], ..Defaults::default() };
+        assert_eq!(of(&lineage(0, &[], &[], &[]), &defaults, "key"), defaults.key);
+        let own = [tpm(9, 1_000)];
+        let limits = [own[0], rpm(2, 10), daily, parallel];
+        assert_eq!(of(&lineage(0, &[], &[], &own), &defaults, "key"), limits);
+        // Calls in flight have no window that could differ.
+        let own = [limit(9, Unit::InFlight, 50, DAY), tpm(10, 0)];
+        let limits = [own[0], own[1], rpm(2, 10), daily];
+        assert_eq!(of(&lineage(0, &[], &[], &own), &defaults, "key"), limits);
+        // What the key has of its own takes nothing from the user.
+        assert_eq!(of(&lineage(0, &[], &[], &[rpm(9, 1)]), &defaults, "user"), [rpm(8, 3)]);
+    }
+
+    #[test]
+    fn the_limits_of_one_scope_stand_side_by_side() {
+        let team = [limit(1, Unit::Tokens, 10, MINUTE)];
+        let one = |number| vec![limit(number, Unit::Requests, 5, MINUTE)];
+        let defaults = Defaults {
+            instance: one(2),
+            project: one(3),
+            team: one(4),
+            user: one(5),
+            key: one(6),
+            team_share: 50,
+        };
+        let all = lineage(2, &team, &team, &team).limits(&defaults);
+        let kinds: Vec<&str> = all.iter().map(|scoped| scoped.scope.kind()).collect();
+        let expected =
+            ["instance", "project", "team", "team", "user", "user", "user", "key", "key"];
+        assert_eq!(kinds, expected);
+    }
+
+    #[test]
+    fn a_default_has_the_same_name_as_long_as_it_counts_the_same() {
+        let tpm = limit(1, Unit::Tokens, 10, MINUTE);
+        let id = default_id("key", &tpm);
+        assert_eq!(default_id("key", &Limit { amount: 99, ..tpm }), id);
+        assert_ne!(default_id("user", &tpm), id);
+        assert_ne!(default_id("key", &Limit { window: DAY, ..tpm }), id);
+        assert_ne!(default_id("key", &Limit { unit: Unit::Requests, ..tpm }), id);
+    }
 }

@@ -2,12 +2,16 @@
 //! each act is authorized, applied, written down and published in one place, whichever surface or
 //! command line asked for it. How a surface words its JSON is not known here.
 
+mod correction;
+mod effective;
+mod owners;
+
 use std::sync::Arc;
 
-use domain::command::{Actor, KeyChange, NewKey, revoke};
+use domain::command::{Actor, Home, KeyChange, NewKey, Place, RulesChange, revoke};
 use domain::key::{Key, KeyKind, SecretRecord};
 use domain::secret::{self, Kind};
-use domain::{Code, Entropy, KeyId, Pattern, Refusal, Rules, Secret, Timestamp};
+use domain::{Code, Entropy, KeyId, Pattern, Refusal, Rules, Scope, Secret, Timestamp};
 use store::{Act, KeyQuery, NotChanged};
 
 use crate::call::Call;
@@ -15,12 +19,30 @@ use crate::failure::Failure;
 use crate::gate::Gate;
 use crate::relay::Guard;
 
+pub use correction::Truth;
+pub use effective::{Effective, Found, From, Layer, Standing};
+pub use owners::{OwnerKind, no_such};
+
 /// What every act needs.
 pub struct Desk {
     pub gate: Arc<Gate>,
     pub entropy: Arc<dyn Entropy>,
     /// Signs the marks that lists hand out to go on from.
     pub list_secret: Secret,
+    /// Held while a charge is corrected, so that no two corrections give back the same money.
+    pub correcting: tokio::sync::Mutex<()>,
+}
+
+/// What is said about a new key beside the key itself.
+pub struct Making {
+    /// What its secret looks like, where it is made here.
+    pub look: Kind,
+    /// The secret that somebody chose instead.
+    pub secret: Option<Secret>,
+    /// Where it is to be put.
+    pub place: Place,
+    /// Whether its rules may name what nobody knows.
+    pub force: bool,
 }
 
 impl Desk {
@@ -32,10 +54,14 @@ impl Desk {
         if guard == Guard::Open {
             return Ok(Actor::Anybody);
         }
-        let administers = matches!(guard, Guard::Manager | Guard::Master);
-        if administers && call.secret()?.is_some_and(|secret| self.gate.is_master(&secret.digest()))
-        {
+        let secret = call.secret()?;
+        let is_master = secret.as_ref().is_some_and(|secret| self.gate.is_master(&secret.digest()));
+        if is_master && matches!(guard, Guard::Manager | Guard::Master | Guard::Internal) {
             return Ok(Actor::Operator);
+        }
+        if guard == Guard::Internal && secret.is_some() {
+            // Whatever it opens elsewhere: nothing here.
+            Actor::Anybody.operates()?;
         }
         let caller = self.gate.identify(guard, call, call.at).await?;
         let id = caller.key().id;
@@ -49,19 +75,21 @@ impl Desk {
     pub async fn create(
         &self,
         actor: Actor,
-        new: NewKey,
-        look: Kind,
-        wanted: Option<Secret>,
+        mut new: NewKey,
+        making: Making,
         now: Timestamp,
     ) -> Result<(Key, Secret), Failure> {
-        let secret = match wanted {
+        let secret = match making.secret {
             Some(secret) => own_choice(actor, secret)?,
-            None => look.mint(&*self.entropy),
+            None => making.look.mint(&*self.entropy),
         };
-        self.check_names(&new.rules)?;
+        if !making.force {
+            self.check_names(&new.rules)?;
+        }
+        new.home = self.home(actor, making.place).await?;
         let record = SecretRecord { digest: secret.digest(), mask: secret.mask(), created_at: now };
         let key = new.make(actor, self.gate.ids.key(now), self.gate.ids.limit(now), record, now)?;
-        let act = act(actor, "key.create", key.id, now);
+        let act = act(actor, "key.create", &key.id, now);
         match self.gate.store.insert_key(key.clone(), act).await {
             Ok(()) => Ok((key, secret)),
             Err(store::Fault::Taken) => {
@@ -71,6 +99,25 @@ impl Desk {
             }
             Err(fault) => Err(fault.into()),
         }
+    }
+
+    /// Where a key is put that `actor` makes. What it is put into must exist.
+    async fn home(&self, actor: Actor, place: Place) -> Result<Home, Failure> {
+        let maker = match actor {
+            Actor::Manager(id) => self.gate.store.key(id).await?.map(|key| Home::of(&key)),
+            Actor::Operator | Actor::Holder(_) | Actor::Anybody => None,
+        };
+        if let Some(project) = place.project {
+            self.referred(Scope::Project(project), "project_id").await?;
+        }
+        if let Some(team) = place.team {
+            self.referred(Scope::Team(team), "team_id").await?;
+        }
+        let users_team = match place.user {
+            Some(user) => self.referred(Scope::User(user), "user_id").await?.team,
+            None => None,
+        };
+        Ok(place.resolve(maker.unwrap_or_default(), users_team)?)
     }
 
     /// The key `id`, as far as `actor` may know of it.
@@ -83,7 +130,7 @@ impl Desk {
             .ok_or_else(|| no_such_key().into())
     }
 
-    /// Changes the key `id`.
+    /// Changes the key `id`. With `force`, its rules may name what nobody knows.
     ///
     /// # Errors
     /// It is not theirs, or the change makes no sense.
@@ -92,17 +139,16 @@ impl Desk {
         actor: Actor,
         id: KeyId,
         change: KeyChange,
+        force: bool,
         now: Timestamp,
     ) -> Result<Key, Failure> {
         self.key(actor, id).await?;
-        self.check_names(&Rules {
-            allowed_models: change.rules.allowed_models.clone().unwrap_or_default(),
-            allowed_providers: change.rules.allowed_providers.clone().unwrap_or_default(),
-            ..Rules::default()
-        })?;
+        if !force {
+            self.check_changed_names(&change.rules)?;
+        }
         let limit = self.gate.ids.limit(now);
         let apply = move |key: &mut Key| change.apply(key, limit, now);
-        self.change(id, apply, act(actor, "key.update", id, now)).await
+        self.change(id, apply, act(actor, "key.update", &id, now)).await
     }
 
     /// Ends the key `id` for good: when this returns, it opens nothing any more.
@@ -115,7 +161,13 @@ impl Desk {
             revoke(key, now);
             Ok(())
         };
-        self.change(id, apply, act(actor, "key.revoke", id, now)).await
+        self.change(id, apply, act(actor, "key.revoke", &id, now)).await
+    }
+
+    fn check_changed_names(&self, change: &RulesChange) -> Result<(), Refusal> {
+        let mut rules = Rules::default();
+        change.clone().apply(&mut rules);
+        self.check_names(&rules)
     }
 
     /// A rule that names nothing is a rule with a mistake in it: it is told when it is written.
@@ -143,12 +195,8 @@ impl Desk {
         apply: impl FnOnce(&mut Key) -> Result<(), Refusal> + Send + 'static,
         act: Act,
     ) -> Result<Key, Failure> {
-        match self.gate.store.update_key(id, None, apply, act).await {
-            Ok((_, after)) => Ok(after),
-            Err(NotChanged::Refused(refusal)) => Err(refusal.into()),
-            Err(NotChanged::Fault(store::Fault::NotFound)) => Err(no_such_key().into()),
-            Err(NotChanged::Fault(fault)) => Err(fault.into()),
-        }
+        let changed = self.gate.store.update_key(id, None, apply, act).await;
+        changed.map(|(_, after)| after).map_err(|no| not_changed(no, no_such_key()))
     }
 
     /// A page of the keys `actor` may see.
@@ -172,7 +220,7 @@ fn refuse_first(
     let Some(at) = patterns.iter().position(unknown) else { return Ok(()) };
     let name: String = patterns[at].as_str().chars().take(64).collect();
     let message = format!(
-        "'{name}' is no {what} that is known or configured here. A pattern with * is taken as it is."
+        "'{name}' is no {what} that is known or configured here. A pattern with * is taken as it is, and so is everything with \"force\": true."
     );
     Err(Refusal::new(Code::InvalidRule, message).about(format!("{list}[{at}]")))
 }
@@ -200,8 +248,17 @@ fn own_choice(actor: Actor, wanted: Secret) -> Result<Secret, Refusal> {
     Ok(wanted)
 }
 
-fn act(actor: Actor, action: &'static str, subject: KeyId, at: Timestamp) -> Act {
+fn act(actor: Actor, action: &'static str, subject: &impl ToString, at: Timestamp) -> Act {
     Act { at, actor: actor.name(), action, subject: subject.to_string() }
+}
+
+/// Why nothing was changed; `missing` where there is nothing to change.
+fn not_changed(no: NotChanged<Refusal>, missing: Refusal) -> Failure {
+    match no {
+        NotChanged::Refused(refusal) => refusal.into(),
+        NotChanged::Fault(store::Fault::NotFound) => missing.into(),
+        NotChanged::Fault(fault) => fault.into(),
+    }
 }
 
 fn no_such_key() -> Refusal {

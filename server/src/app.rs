@@ -108,8 +108,12 @@ impl App {
             drains: AtomicUsize::new(0),
             overruns: AtomicU64::new(0),
         });
-        let desk =
-            Arc::new(Desk { gate: Arc::clone(&gate), entropy: Arc::clone(&entropy), list_secret });
+        let desk = Arc::new(Desk {
+            gate: Arc::clone(&gate),
+            entropy: Arc::clone(&entropy),
+            list_secret,
+            correcting: tokio::sync::Mutex::new(()),
+        });
         let tls = tls()?;
         let demo = Demo::new(clock, Arc::new(Ids::new(&*entropy)), demo_pace);
         let (stop, stopping) = watch::channel(false);

@@ -87,18 +87,20 @@ struct Top {
 }
 
 impl Ceiling {
-    /// The ceiling of a call at `when`; `None` where it costs and uses nothing that is limited.
+    /// The ceiling of a call at `when`; `None` where it costs and uses nothing that `limits` count.
     ///
     /// # Errors
-    /// On no route is there a bound: the first route's reason.
+    /// A limit may refuse it, and on no route is there a bound: the first route's reason.
     pub fn of(
         routes: &[Arc<Route>],
         size: Size<'_>,
-        needs: Needs,
+        limits: &[ScopedLimit],
         when: Timestamp,
     ) -> Result<Option<Self>, Refusal> {
+        let needs = Needs::of(limits);
         let is_owed = |route: &Arc<Route>| !is_free(route, when);
-        if size.metering == Metering::Free || (!needs.tokens && !routes.iter().any(is_owed)) {
+        let costs_nothing = !needs.tokens && !routes.iter().any(is_owed);
+        if needs == Needs::default() || size.metering == Metering::Free || costs_nothing {
             return Ok(None);
         }
         let mut tops = Vec::with_capacity(routes.len());
@@ -110,6 +112,8 @@ impl Ceiling {
             }
         }
         match first_no {
+            // What is only counted and told needs no bound.
+            Some(_) if tops.is_empty() && !needs.bound() => Ok(None),
             Some(no) if tops.is_empty() => Err(no),
             _ => Ok(Some(Self { tops, answers: size.ask.answers, needs, when })),
         }

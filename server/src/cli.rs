@@ -4,6 +4,7 @@
 
 mod administer;
 mod greeting;
+mod reconcile;
 mod send;
 mod settings;
 mod show;

@@ -1,6 +1,7 @@
 //! What the settings mean: parsed, checked, complete. Where a value was written, and which of
 //! several writings counts, is `raw`'s business; nothing here reads a file or the environment.
 
+mod defaults;
 pub mod raw;
 
 use std::net::SocketAddr;
@@ -31,6 +32,7 @@ pub struct Config {
     pub allow_unauthenticated: bool,
     pub organization_routes: bool,
     pub stored_objects: bool,
+    /// Limits for everything of a kind.
     pub defaults: Defaults,
     pub floor_tokens: u64,
     pub trusted_proxies: Vec<Network>,
@@ -61,7 +63,7 @@ pub struct WireLimits {
 #[error("{0}")]
 pub struct BadSetting(pub String);
 
-/// Every setting but the tables of providers, aliases and prices. The order is that of
+/// Every setting but the tables of defaults, providers, aliases and prices. The order is that of
 /// `config.example.toml` and of `weir config check`.
 pub const SETTINGS: &[Setting] = &[
     Setting {
@@ -135,6 +137,12 @@ pub const SETTINGS: &[Setting] = &[
         env: "WEIR_STORED_OBJECTS",
         default: "shared",
         doc: "Routes to things that a provider stores for its account (files, batches, assistants, stored responses): 'shared' by all keys, or 'off'.",
+    },
+    Setting {
+        name: "team-share",
+        env: "WEIR_TEAM_SHARE",
+        default: "80",
+        doc: "The most that one user of a team of two or more may take of each of the team's token limits, in percent (1 to 100).",
     },
     Setting {
         name: "floor-tokens",
@@ -275,7 +283,7 @@ impl Config {
                 "off" => false,
                 _ => return Err(bad(raw, "stored-objects", "'shared' or 'off'")),
             },
-            defaults: Defaults { team_share: 80, ..Defaults::default() },
+            defaults: defaults::resolve(std::mem::take(&mut raw.defaults), team_share(raw)?)?,
             floor_tokens: match number(raw, "floor-tokens")? {
                 0 => return Err(bad(raw, "floor-tokens", "at least 1")),
                 tokens => tokens,
@@ -288,6 +296,11 @@ impl Config {
             prices: std::mem::take(&mut raw.prices),
         })
     }
+}
+
+fn team_share(raw: &Raw) -> Result<u8, BadSetting> {
+    let share = number(raw, "team-share").ok().filter(|percent| (1..=100).contains(percent));
+    share.ok_or_else(|| bad(raw, "team-share", "a whole number from 1 to 100"))
 }
 
 /// A level, or a filter that names places; a mistyped level would silence the log.

@@ -2,7 +2,7 @@
 //! too much, its answers' maximum is lowered to what there is room for. What bounds a call is
 //! `ceiling`'s to compute; whether it fits, the ledger's to say.
 
-use domain::ledger::{Balance, Fit, Now, Room, Short};
+use domain::ledger::{Fit, Now, Room, Short};
 use domain::{HoldId, Lineage, Money, Scope, ScopedLimit, Unit, Want};
 use store::{Held, NotReserved, Store};
 
@@ -37,13 +37,32 @@ pub struct Choice {
     pub fit: Fit,
 }
 
-/// What was held for a call.
-pub struct Fitted {
-    pub held: Held,
+/// As much of a call as fits.
+pub struct Fitted<T> {
+    /// What the ledger gave for it.
+    pub found: T,
     /// What it was computed with: the routes left in it are those that fit.
     pub ceiling: Ceiling,
     /// The maximum of each answer.
     pub output: u64,
+}
+
+impl<T> Fitted<T> {
+    /// What is held.
+    pub fn want(&self) -> Want {
+        self.ceiling.want(self.output).unwrap_or_default()
+    }
+
+    /// The maximum that the provider is told, where it is told one.
+    pub fn cap(&self) -> Option<u64> {
+        self.ceiling.cap(self.output)
+    }
+
+    /// The same, where the client set a larger one, or none and the model can give more.
+    pub fn clamped(&self, length: Length) -> Option<u64> {
+        let larger = length.asked.or_else(|| self.ceiling.longest());
+        self.cap().filter(|cap| larger.is_none_or(|larger| *cap < larger))
+    }
 }
 
 impl Choice {
@@ -75,25 +94,6 @@ impl Choice {
     }
 }
 
-/// What all of `limits` together have left, as they stand in `balances`.
-pub fn room(limits: &[ScopedLimit], balances: &[Balance]) -> Room {
-    let mut room = Room::default();
-    for (scoped, balance) in limits.iter().zip(balances) {
-        let limit = &scoped.limit;
-        let left = limit.amount.saturating_sub(balance.taken()).max(0);
-        match limit.unit {
-            _ if !limit.refuses() => {}
-            Unit::Money => {
-                let left = Money::from_nanos(left);
-                room.money = Some(room.money.map_or(left, |other| other.min(left)));
-            }
-            Unit::Tokens => room.tokens = Some(room.tokens.map_or(left, |other| other.min(left))),
-            Unit::Requests | Unit::InFlight => {}
-        }
-    }
-    room
-}
-
 /// Holds as much of the call as fits on every one of `limits`, or nothing.
 ///
 /// # Errors
@@ -101,25 +101,93 @@ pub fn room(limits: &[ScopedLimit], balances: &[Balance]) -> Room {
 pub async fn reserve(
     store: &Store,
     (id, limits): (HoldId, &[ScopedLimit]),
-    mut ceiling: Ceiling,
+    ceiling: Ceiling,
     length: Length,
     request: &wire::Request,
     now: Now,
-) -> Result<Fitted, NotReserved> {
+) -> Result<Fitted<Held>, NotReserved> {
+    search(&Holding { store, id, limits, now }, ceiling, length, Some(request)).await
+}
+
+/// What [`reserve`] would find, and what would be left beside it, without holding anything. Without
+/// the request, its text is not counted.
+///
+/// # Errors
+/// As `reserve` has them.
+pub async fn probe(
+    store: &Store,
+    limits: &[ScopedLimit],
+    ceiling: Ceiling,
+    length: Length,
+    request: Option<&wire::Request>,
+    now: Now,
+) -> Result<Fitted<Room>, NotReserved> {
+    search(&Looking { store, limits, now }, ceiling, length, request).await
+}
+
+/// The ledger's answer to what a call wants of it.
+trait Ledger {
+    type Found;
+
+    fn ask(
+        &self,
+        want: Want,
+        fit: Fit,
+    ) -> impl Future<Output = Result<Self::Found, NotReserved>> + Send;
+}
+
+/// Holds what is asked for.
+struct Holding<'a> {
+    store: &'a Store,
+    id: HoldId,
+    limits: &'a [ScopedLimit],
+    now: Now,
+}
+
+impl Ledger for Holding<'_> {
+    type Found = Held;
+
+    async fn ask(&self, want: Want, fit: Fit) -> Result<Held, NotReserved> {
+        self.store.reserve(self.id, self.limits, want, fit, self.now).await
+    }
+}
+
+/// Tells what would be left.
+struct Looking<'a> {
+    store: &'a Store,
+    limits: &'a [ScopedLimit],
+    now: Now,
+}
+
+impl Ledger for Looking<'_> {
+    type Found = Room;
+
+    async fn ask(&self, want: Want, fit: Fit) -> Result<Room, NotReserved> {
+        self.store.probe(self.limits, want, fit, self.now).await
+    }
+}
+
+/// Asks for all of a call first, then for as much of it as the ledger says there is room for.
+async fn search<L: Ledger>(
+    ledger: &L,
+    mut ceiling: Ceiling,
+    length: Length,
+    request: Option<&wire::Request>,
+) -> Result<Fitted<L::Found>, NotReserved> {
     let mut choice = Choice::first(&ceiling, length);
-    let mut is_counted = false;
+    let mut uncounted = request;
     for _ in 0..TRIES {
-        let want = want(&ceiling, choice);
-        let short = match store.reserve(id, limits, want, choice.fit, now).await {
-            Ok(held) => return Ok(Fitted { held, ceiling, output: choice.output }),
+        let short = match ledger.ask(want(&ceiling, choice), choice.fit).await {
+            Ok(found) => return Ok(Fitted { found, ceiling, output: choice.output }),
             Err(NotReserved::Short(short)) => short,
             Err(fault @ NotReserved::Fault(_)) => return Err(fault),
         };
         if !matches!(short.scoped.limit.unit, Unit::Money | Unit::Tokens) {
             return Err(NotReserved::Short(short));
         }
-        if !is_counted && is_worth_counting(&ceiling, length, &short) {
-            is_counted = true;
+        if is_worth_counting(&ceiling, length, &short)
+            && let Some(request) = uncounted.take()
+        {
             count(&mut ceiling, request).await;
         }
         let next = Choice::within(&ceiling, length, short.room).or_else(|| {
@@ -134,8 +202,8 @@ pub async fn reserve(
     }
     // What is said of a call that does not fit is about the least of it that would be of use.
     let least = Choice::least(&ceiling, length);
-    let held = store.reserve(id, limits, want(&ceiling, least), least.fit, now).await?;
-    Ok(Fitted { held, ceiling, output: least.output })
+    let found = ledger.ask(want(&ceiling, least), least.fit).await?;
+    Ok(Fitted { found, ceiling, output: least.output })
 }
 
 /// Who a limit's scope is, in a refusal's sentence.

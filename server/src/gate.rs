@@ -163,10 +163,10 @@ impl Gate {
         let kind = match guard {
             Guard::Caller | Guard::Open => KeyKind::Regular,
             Guard::Manager => KeyKind::Management,
-            Guard::Holder | Guard::Master => own,
+            Guard::Holder | Guard::Master | Guard::Internal => own,
         };
         let caller = lineage.identify(kind, now)?;
-        if guard == Guard::Master {
+        if matches!(guard, Guard::Master | Guard::Internal) {
             let message = "Only the master key opens this route.";
             return Err(Refusal::new(Code::WrongKeyType, message).into());
         }
@@ -224,7 +224,14 @@ impl Gate {
         let (caller, routes) = permit.into_parts();
         let Asked { call, relay, request, now } = asked;
         let id = self.ids.hold(now.wall);
-        let reserved = match ceiling(&routes, limits, asked)? {
+        let size = Size {
+            ask: &request.ask,
+            dialect: request.dialect(),
+            metering: relay.metering,
+            characters: request.characters,
+            has_betas: call.has_betas(),
+        };
+        let reserved = match Ceiling::of(&routes, size, limits, now.wall)? {
             None => {
                 let want = Want::call(Money::ZERO, 0);
                 let held = self.store.reserve(id, limits, want, Fit::All, now).await;
@@ -236,7 +243,7 @@ impl Gate {
                     fit::reserve(&self.store, (id, limits), ceiling, length, request, now).await;
                 fitted.map(|fitted| {
                     let (routes, bound) = (fitted.ceiling.routes(), Bound::of(&fitted, length));
-                    (fitted.held, routes, bound)
+                    (fitted.found, routes, bound)
                 })
             }
         };
@@ -251,30 +258,6 @@ impl Gate {
         };
         let facts = Facts::new(call, caller.key(), relay, request, now.wall);
         Ok(Reservation::new(Arc::clone(self), facts, routes, held, bound))
-    }
-}
-
-/// The ceiling of a call, where some limit has to know it.
-fn ceiling(
-    routes: &[Arc<Route>],
-    limits: &[ScopedLimit],
-    asked: Asked<'_>,
-) -> Result<Option<Ceiling>, Refusal> {
-    let needs = Needs::of(limits);
-    if needs == Needs::default() {
-        return Ok(None);
-    }
-    let size = Size {
-        ask: &asked.request.ask,
-        dialect: asked.request.dialect(),
-        metering: asked.relay.metering,
-        characters: asked.request.characters,
-        has_betas: asked.call.has_betas(),
-    };
-    match Ceiling::of(routes, size, needs, asked.now.wall) {
-        // What is only counted and told needs no bound.
-        Err(_) if !needs.bound() => Ok(None),
-        ceiling => ceiling,
     }
 }
 

@@ -3,8 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use domain::id::{KeyId, LimitId};
-use domain::{Entropy, HoldId, RequestId, Timestamp};
+use domain::{Entropy, HoldId, KeyId, LimitId, ProjectId, RequestId, TeamId, Timestamp, UserId};
 
 /// Makes ids. Shared by all threads.
 pub struct Ids {
@@ -31,6 +30,18 @@ impl Ids {
 
     pub fn key(&self, at: Timestamp) -> KeyId {
         KeyId::new(at, self.random())
+    }
+
+    pub fn project(&self, at: Timestamp) -> ProjectId {
+        ProjectId::new(at, self.random())
+    }
+
+    pub fn team(&self, at: Timestamp) -> TeamId {
+        TeamId::new(at, self.random())
+    }
+
+    pub fn user(&self, at: Timestamp) -> UserId {
+        UserId::new(at, self.random())
     }
 
     pub fn limit(&self, at: Timestamp) -> LimitId {

@@ -16,6 +16,8 @@ pub enum Guard {
     Manager,
     /// The master key.
     Master,
+    /// The master key too; whoever sends another secret is answered 403, known or not.
+    Internal,
 }
 
 /// How a route to a provider is metered.

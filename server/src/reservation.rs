@@ -92,20 +92,17 @@ pub struct Bound {
 
 impl Bound {
     /// What was held, as the provider and the client are told.
-    pub fn of(fitted: &Fitted, length: Length) -> Self {
-        let Fitted { held, ceiling, output } = fitted;
-        let needs = ceiling.needs();
+    pub fn of(fitted: &Fitted<Held>, length: Length) -> Self {
+        let needs = fitted.ceiling.needs();
         if !needs.bound() {
             return Self::default();
         }
-        let cap = ceiling.cap(*output);
-        let larger = length.asked.or_else(|| ceiling.longest());
-        let want = held.want();
+        let want = fitted.found.want();
         Self {
             money: Some(want.money).filter(|_| needs.money),
             tokens: Some(want.tokens),
-            cap,
-            clamped: cap.filter(|cap| larger.is_none_or(|larger| *cap < larger)),
+            cap: fitted.cap(),
+            clamped: fitted.clamped(length),
         }
     }
 }
@@ -237,14 +234,13 @@ impl Reservation {
             status: 0,
             first_byte_micros: None,
         };
-        if self.facts.bill != Bill::None
-            && let Some(mut hold) = self.hold.take()
-        {
-            let row = self.row(&hold, sent.clone(), Outcome::unknown(self.bound));
-            let gate = Arc::clone(&self.gate);
-            let begun = gate.store.begin(&mut hold, &row).await;
-            self.hold = Some(hold);
-            begun?;
+        let gate = Arc::clone(&self.gate);
+        if let (true, Some(hold)) = (self.facts.bill != Bill::None, &self.hold) {
+            let row = self.row(hold, sent.clone(), Outcome::unknown(self.bound));
+            // What is held stays here: should nobody wait for this any more, it is released.
+            if let Some(hold) = &mut self.hold {
+                gate.store.begin(hold, &row).await?;
+            }
             sent.at_micros = gate.clock.monotonic_micros();
         }
         self.sent = Some(sent);

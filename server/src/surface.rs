@@ -2,13 +2,19 @@
 //! serves it; nothing is answered that has no row. Rows translate and hand over: what may be done
 //! is decided in `gate` (calls to models) and `admin` (everything else).
 
+pub mod effective;
 pub mod fields;
 pub mod inference;
 pub mod keys;
+pub mod limits;
 pub mod mark;
 pub mod operations;
+pub mod owners;
+pub mod page;
 pub mod reply;
+pub mod rules;
 pub mod usage;
+pub mod windows;
 
 use std::sync::LazyLock;
 
@@ -16,14 +22,17 @@ use domain::command::Actor;
 use futures_util::future::BoxFuture;
 use http::Method;
 
-use crate::admin::Desk;
+use crate::admin::{Desk, OwnerKind};
 use crate::call::{Answer, Call};
 use crate::failure::Failure;
 use crate::relay::{Api, Guard, Metering, Relay};
 use crate::wire::Dialect;
 
+/// What an administrative handler promises.
+pub type Reply<'a> = BoxFuture<'a, Result<Answer, Failure>>;
+
 /// An administrative handler: runs at the admin desk, off the data plane.
-pub type Handler = for<'a> fn(&'a Desk, Actor, Call) -> BoxFuture<'a, Result<Answer, Failure>>;
+pub type Handler = for<'a> fn(&'a Desk, Actor, Call) -> Reply<'a>;
 
 /// What serves a route.
 #[derive(Clone, Copy)]
@@ -52,6 +61,7 @@ use Metering::{Free, Unmetered, Usage};
 
 const GET: &[Method] = &[Method::GET];
 const POST: &[Method] = &[Method::POST];
+const PATCH: &[Method] = &[Method::PATCH];
 const DELETE: &[Method] = &[Method::DELETE];
 const GET_POST: &[Method] = &[Method::GET, Method::POST];
 const GET_DELETE: &[Method] = &[Method::GET, Method::DELETE];
@@ -229,11 +239,74 @@ pub static OURS: &[Endpoint] = &[
     ours("/api/v1/keys", GET, Guard::Manager, keys::list),
     ours("/api/v1/keys", POST, Guard::Manager, keys::create),
     ours("/api/v1/keys/{id}", GET, Guard::Manager, keys::show),
-    ours("/api/v1/keys/{id}", &[Method::PATCH], Guard::Manager, keys::update),
+    ours("/api/v1/keys/{id}", PATCH, Guard::Manager, keys::update),
     ours("/api/v1/keys/{id}", DELETE, Guard::Manager, keys::revoke),
+    ours("/api/v1/keys/{id}/effective", GET, Guard::Manager, effective::of_key),
     ours("/api/v1/key", GET, Guard::Holder, keys::own),
+    ours("/api/v1/key/effective", GET, Guard::Holder, effective::own),
+    ours("/api/v1/instance", GET, Guard::Master, owners::instance),
+    ours("/api/v1/instance", PATCH, Guard::Master, owners::update_instance),
+    ours("/api/v1/instance/effective", GET, Guard::Master, effective::of_instance),
+    ours("/api/v1/projects", GET, Guard::Master, |desk, actor, call| {
+        owners::list(desk, actor, call, OwnerKind::Project)
+    }),
+    ours("/api/v1/projects", POST, Guard::Master, |desk, actor, call| {
+        owners::create(desk, actor, call, OwnerKind::Project)
+    }),
+    ours("/api/v1/projects/{id}", GET, Guard::Master, |desk, actor, call| {
+        owners::show(desk, actor, call, OwnerKind::Project)
+    }),
+    ours("/api/v1/projects/{id}", PATCH, Guard::Master, |desk, actor, call| {
+        owners::update(desk, actor, call, OwnerKind::Project)
+    }),
+    ours("/api/v1/projects/{id}/effective", GET, Guard::Master, |desk, actor, call| {
+        effective::of_owner(desk, actor, call, OwnerKind::Project)
+    }),
+    ours("/api/v1/teams", GET, Guard::Master, |desk, actor, call| {
+        owners::list(desk, actor, call, OwnerKind::Team)
+    }),
+    ours("/api/v1/teams", POST, Guard::Master, |desk, actor, call| {
+        owners::create(desk, actor, call, OwnerKind::Team)
+    }),
+    ours("/api/v1/teams/{id}", GET, Guard::Master, |desk, actor, call| {
+        owners::show(desk, actor, call, OwnerKind::Team)
+    }),
+    ours("/api/v1/teams/{id}", PATCH, Guard::Master, |desk, actor, call| {
+        owners::update(desk, actor, call, OwnerKind::Team)
+    }),
+    ours("/api/v1/teams/{id}/effective", GET, Guard::Master, |desk, actor, call| {
+        effective::of_owner(desk, actor, call, OwnerKind::Team)
+    }),
+    ours("/api/v1/users", GET, Guard::Master, |desk, actor, call| {
+        owners::list(desk, actor, call, OwnerKind::User)
+    }),
+    ours("/api/v1/users", POST, Guard::Master, |desk, actor, call| {
+        owners::create(desk, actor, call, OwnerKind::User)
+    }),
+    ours("/api/v1/users/{id}", GET, Guard::Master, |desk, actor, call| {
+        owners::show(desk, actor, call, OwnerKind::User)
+    }),
+    ours("/api/v1/users/{id}", PATCH, Guard::Master, |desk, actor, call| {
+        owners::update(desk, actor, call, OwnerKind::User)
+    }),
+    ours("/api/v1/users/{id}/effective", GET, Guard::Master, |desk, actor, call| {
+        effective::of_owner(desk, actor, call, OwnerKind::User)
+    }),
+    ours("/internal/teams", GET, Guard::Internal, |desk, actor, call| {
+        owners::list(desk, actor, call, OwnerKind::Team)
+    }),
+    ours("/internal/teams", POST, Guard::Internal, |desk, actor, call| {
+        owners::create(desk, actor, call, OwnerKind::Team)
+    }),
+    ours("/internal/users", GET, Guard::Internal, |desk, actor, call| {
+        owners::list(desk, actor, call, OwnerKind::User)
+    }),
+    ours("/internal/users", POST, Guard::Internal, |desk, actor, call| {
+        owners::create(desk, actor, call, OwnerKind::User)
+    }),
     ours("/api/v1/usage", GET, Guard::Manager, usage::sums),
     ours("/api/v1/usage/calls", GET, Guard::Manager, usage::calls),
+    ours("/api/v1/usage/calls/{attempt}/reconcile", POST, Guard::Master, usage::reconcile),
     ours("/healthz", GET, Guard::Open, operations::alive),
     ours("/readyz", GET, Guard::Open, operations::ready),
 ];

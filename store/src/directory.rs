@@ -1,5 +1,7 @@
-//! Live keys in memory, by digest. A change is in here before whoever made it is answered, and a
+//! Live keys in memory, by digest, and their owners. A change is in here before whoever made it is answered, and a
 //! look-up that read the old record meanwhile cannot bring it back.
+
+pub(crate) mod owners;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,6 +12,8 @@ use quick_cache::sync::Cache;
 use tokio::sync::oneshot;
 
 use crate::fault::Fault;
+
+use owners::Owners;
 
 /// What memory knows about a digest.
 #[derive(Clone, Debug)]
@@ -33,6 +37,7 @@ pub(crate) struct Directory {
     keys: Cache<Digest, Arc<Key>>,
     strangers: Cache<Digest, ()>,
     gates: Vec<Mutex<Gate>>,
+    pub(crate) owners: Owners,
 }
 
 #[derive(Default)]
@@ -52,11 +57,12 @@ pub(crate) enum Boarded {
 }
 
 impl Directory {
-    pub(crate) fn new(cached_keys: usize) -> Self {
+    pub(crate) fn new(cached_keys: usize, owners: Owners) -> Self {
         Self {
             keys: Cache::new(cached_keys.max(1)),
             strangers: Cache::new(STRANGERS),
             gates: std::iter::repeat_with(Mutex::default).take(GATES).collect(),
+            owners,
         }
     }
 
@@ -145,7 +151,15 @@ impl Directory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::{KeyId, KeyKind, KeyState, Rules, SecretRecord, Timestamp, secret};
+    use domain::{
+        KeyId, KeyKind, KeyState, Owner, ProjectId, Rules, Scope, SecretRecord, Timestamp, secret,
+    };
+
+    fn directory() -> Directory {
+        let owner = |scope| Owner::new(scope, "", Timestamp::default());
+        let always = [Scope::Instance, Scope::Project(ProjectId::DEFAULT)].map(owner);
+        Directory::new(10, Owners::new(10, always))
+    }
 
     fn key(revision: u64, digest: Digest) -> Key {
         let at = Timestamp::from_seconds(0);
@@ -155,7 +169,7 @@ mod tests {
             kind: KeyKind::Regular,
             name: String::new(),
             maker: None,
-            project: domain::ProjectId::DEFAULT,
+            project: ProjectId::DEFAULT,
             user: None,
             team: None,
             secrets: vec![SecretRecord { digest, mask, created_at: at }],
@@ -171,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_read_that_a_change_overtook_is_not_remembered() {
-        let directory = Directory::new(10);
+        let directory = directory();
         let digest = Digest::of(b"secret");
         let (old, new) = (key(1, digest), Arc::new(key(2, digest)));
         let (sender, mut answer) = oneshot::channel();
@@ -195,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_secret_that_was_taken_away_is_not_found_again() {
-        let directory = Directory::new(10);
+        let directory = directory();
         let (old, new) = (Digest::of(b"old"), Digest::of(b"new"));
         let before = key(1, old);
         directory.publish(None, &Arc::new(before.clone()));

@@ -5,6 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use domain::Scope;
+
 /// A breakage of ours, or a contradiction with what is stored. Cheap to clone, because everyone
 /// who waits for the same thing is told.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -44,18 +46,21 @@ pub enum Fault {
         /// What is wrong there.
         what: &'static str,
     },
-    /// Another key has this id or one of these secrets.
-    #[error("another key has this id or this secret")]
+    /// Another record has this id; another key one of these secrets; another user this name.
+    #[error("another record has this id, this secret or this name")]
     Taken,
-    /// No key has this id.
-    #[error("no key has this id")]
+    /// No record has this id.
+    #[error("no record has this id")]
     NotFound,
-    /// Somebody else changed the key first.
-    #[error("the key is at revision {found}, not {expected}")]
+    /// A record names an owner that does not exist.
+    #[error("there is no {} {}", .0.kind(), .0)]
+    NoSuchOwner(Scope),
+    /// Somebody else changed the record first.
+    #[error("the record is at revision {found}, not {expected}")]
     Stale {
         /// The revision the change was meant for.
         expected: u64,
-        /// The revision the key has.
+        /// The revision the record has.
         found: u64,
     },
     /// The disk is full. It is tried again until there is room.
@@ -89,7 +94,7 @@ pub enum Fault {
         source: Arc<rusqlite::Error>,
     },
     /// A record in the database is not one this version can read.
-    #[error("a key's record cannot be read or written")]
+    #[error("a record cannot be read or written")]
     Record(#[source] Arc<serde_json::Error>),
 }
 

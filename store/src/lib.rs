@@ -22,18 +22,20 @@ use std::sync::Arc;
 
 use domain::ledger::{Balance, Fit, Now, Room, Want};
 use domain::{
-    Correction, Digest, HoldId, Key, KeyId, Lineage, Money, Owner, Row, Scope, ScopedLimit, TeamId,
+    Correction, Digest, HoldId, Key, KeyId, Lineage, Money, Owner, Row, Scope, ScopedLimit,
     Timestamp,
 };
 use tokio::sync::oneshot;
 
 use database::Commits;
 use desk::Desk;
+use directory::owners::Owners;
 use directory::{Boarded, Directory};
 use home::Home;
 use journal::search::History;
 use journal::{Journal, Recovered, Setting};
 use ledger::Balances;
+use registry::audit::Shown;
 use sums::keeper::Keeper;
 
 pub use directory::Found;
@@ -41,7 +43,8 @@ pub use fault::Fault;
 pub use journal::search::{RowQuery, Rows};
 pub use journal::{DiskAct, DiskProbe, Durability, Health, Recovery};
 pub use ledger::{Held, NotReserved};
-pub use registry::{Act, AuditRow, KeyQuery, NotChanged};
+
+pub use registry::{Act, AuditRow, KeyQuery, NotChanged, OwnerQuery};
 pub use sums::Sum;
 pub use usage::{Group, UsageQuery, UsageReport, UsageSum};
 
@@ -55,6 +58,8 @@ pub struct Options {
     pub durability: Durability,
     /// How many keys are kept in memory.
     pub cached_keys: usize,
+    /// How many projects, teams and users are kept in memory.
+    pub cached_owners: usize,
     /// How large a journal segment grows before the next one is begun.
     pub segment_bytes: u64,
     /// The longest rolling window that any limit has, in seconds.
@@ -68,26 +73,12 @@ impl Default for Options {
         Self {
             durability: Durability::default(),
             cached_keys: 100_000,
+            cached_owners: 100_000,
             segment_bytes: 64 << 20,
             lookback_seconds: 60,
             probe: None,
         }
     }
-}
-
-/// Which owners.
-#[derive(Clone, Debug)]
-pub struct OwnerQuery {
-    /// Their kind, as [`Scope::kind`] names it: `project`, `team` or `user`.
-    pub kind: &'static str,
-    /// Only users of this team.
-    pub team: Option<TeamId>,
-    /// Only the one with this name.
-    pub name: Option<String>,
-    /// Older than this one.
-    pub after: Option<Scope>,
-    /// At most this many.
-    pub page_size: usize,
 }
 
 /// Everything that is remembered, in one data directory that no other process has open.
@@ -114,6 +105,7 @@ impl Store {
         let home = Home::open(dir)?;
         let (records, sums) = (home.records(), home.sums());
         let writer = database::writer(&records, Commits::Synced, registry::STEPS)?;
+        let owners = Owners::new(options.cached_owners, registry::owners::found(&writer)?);
         let keeper = Keeper::new(database::writer(&sums, Commits::Lazy, SUMS_STEPS)?)?;
         let setting = Setting {
             dir: home.ledger(),
@@ -129,7 +121,7 @@ impl Store {
             ledger::push_row(&journal, &began.row, &began.parts)?;
         }
         Ok(Self {
-            directory: Arc::new(Directory::new(options.cached_keys)),
+            directory: Arc::new(Directory::new(options.cached_keys, owners)),
             journal,
             balances: Balances::new(recent, until),
             writer: Desk::start("records", writer)?,
@@ -186,7 +178,8 @@ impl Store {
 
     // ── the registry ──
 
-    /// Writes a new key. [`Fault::Taken`] where its id or one of its digests exists.
+    /// Writes a new key. [`Fault::Taken`] where its id or one of its digests exists,
+    /// [`Fault::NoSuchOwner`] where its project, user or team does not.
     pub async fn insert_key(&self, key: Key, act: Act) -> Result<(), Fault> {
         self.import_keys(vec![key], act).await
     }
@@ -252,24 +245,41 @@ impl Store {
 
     /// The key with everything above it, where memory has all of it. Never waits.
     pub fn lineage(&self, key: &Arc<Key>) -> Option<Lineage> {
-        let _ = key;
-        todo!()
+        self.directory.owners.lineage(key)
     }
 
-    /// The key with everything above it, read where memory does not know.
+    /// The key with everything above it, read where memory does not know. All of it, or a fault:
+    /// [`Fault::NoSuchOwner`] where a record is missing.
     pub async fn look_up_lineage(&self, key: Arc<Key>) -> Result<Lineage, Fault> {
-        let _ = key;
-        todo!()
+        if let Some(lineage) = self.lineage(&key) {
+            return Ok(lineage);
+        }
+        let directory = Arc::clone(&self.directory);
+        self.quick
+            .ask(move |connection| {
+                let read = |scope| registry::owners::read(connection, scope);
+                directory.owners.look_up(&key, read)
+            })
+            .await
     }
 
-    /// Writes a new owner. [`Fault::Taken`] where its id, or for a user its name, exists.
+    /// Writes a new owner. [`Fault::Taken`] where its id, or for a user its name, exists,
+    /// [`Fault::NoSuchOwner`] where its team does not. A team starts without members, whatever the
+    /// record says.
     pub async fn insert_owner(&self, owner: Owner, act: Act) -> Result<(), Fault> {
-        let _ = (owner, act);
-        todo!()
+        let directory = Arc::clone(&self.directory);
+        self.writer
+            .ask(move |connection| {
+                registry::owners::insert(connection, &directory.owners, owner, &act)
+            })
+            .await
     }
 
     /// Reads an owner, lets `change` change it, and writes it back, while nobody else does. Gives
-    /// the owner before and after. The instance and the default project always exist.
+    /// the owner before and after. The instance and the default project always exist. A user who
+    /// gets another team is counted there from now on.
+    ///
+    /// The change is made even when nobody waits for this any more.
     pub async fn update_owner<E: Send + 'static>(
         &self,
         scope: Scope,
@@ -277,20 +287,23 @@ impl Store {
         change: impl FnOnce(&mut Owner) -> Result<(), E> + Send + 'static,
         act: Act,
     ) -> Result<(Owner, Owner), NotChanged<E>> {
-        let _ = (scope, expected_revision, change, act);
-        todo!()
+        let directory = Arc::clone(&self.directory);
+        self.writer
+            .ask(move |connection| {
+                let owners = &directory.owners;
+                registry::owners::update(connection, owners, scope, expected_revision, change, &act)
+            })
+            .await
     }
 
     /// The owner with this id.
     pub async fn owner(&self, scope: Scope) -> Result<Option<Owner>, Fault> {
-        let _ = scope;
-        todo!()
+        self.quick.ask(move |connection| registry::owners::read(connection, scope)).await
     }
 
     /// A page of owners of one kind, newest first.
     pub async fn owners(&self, query: OwnerQuery) -> Result<Vec<Owner>, Fault> {
-        let _ = query;
-        todo!()
+        self.slow.ask(move |connection| registry::owners::page(connection, &query)).await
     }
 
     // ── the ledger ──
@@ -374,8 +387,10 @@ impl Store {
     pub async fn correct(&self, correction: Correction, act: Act) -> Result<(), Fault> {
         let History { row, parts, .. } = self.history(correction.attempt).await?;
         let row = row.ok_or(Fault::NotFound)?;
-        let note = serde_json::to_value(&correction)?;
-        self.writer.ask(move |connection| registry::audit::note(connection, &act, &note)).await?;
+        let said = Shown::correction(&correction)?;
+        self.writer
+            .ask(move |connection| registry::audit::write(connection, &act, None, Some(said)))
+            .await?;
         self.balances.correct(&self.journal, correction, row, parts)?;
         self.journal.flush().await
     }

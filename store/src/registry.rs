@@ -1,25 +1,32 @@
-//! Records: keys, notes about the instance, and the audit trail. Changes are made by one thread,
+//! Records: keys and their owners, notes about the instance, and the audit trail. Changes are made by one thread,
 //! each in a transaction with its audit row, and are in the directory before they are answered.
 
 pub(crate) mod audit;
 pub(crate) mod list;
+pub(crate) mod owners;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use domain::{Digest, Key, KeyId, KeyState, Timestamp};
-use rusqlite::{Connection, ErrorCode, OptionalExtension as _, TransactionBehavior, params};
+use domain::{Digest, Key, KeyId, KeyState, Scope, Timestamp};
+use rusqlite::{
+    Connection, ErrorCode, OptionalExtension as _, Transaction, TransactionBehavior, params,
+};
 
 use crate::database::int;
 use crate::directory::Directory;
 use crate::fault::Fault;
 
+use audit::Shown;
+
 pub use audit::{Act, AuditRow};
 pub use list::KeyQuery;
+pub use owners::OwnerQuery;
 
 /// The schema's history. Steps that were shipped never change.
 pub(crate) const STEPS: &[&str] = &[include_str!("schema.sql")];
 
-/// Why a key was not changed.
+/// Why a record was not changed.
 #[derive(Clone, Debug)]
 pub enum NotChanged<E> {
     /// The change itself said no.
@@ -41,13 +48,14 @@ pub(crate) fn insert(
     keys: Vec<Key>,
     act: &Act,
 ) -> Result<(), Fault> {
-    let transaction = connection
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(Fault::database("beginning"))?;
+    let transaction = begin(connection)?;
+    for scope in keys.iter().flat_map(homes).collect::<HashSet<_>>() {
+        owners::must_exist(&transaction, scope)?;
+    }
     for key in &keys {
         insert_record(&transaction, key)?;
     }
-    let after = if let [key] = keys.as_slice() { Some(key) } else { None };
+    let after = if let [key] = keys.as_slice() { Some(Shown::key(key)?) } else { None };
     audit::write(&transaction, act, None, after)?;
     transaction.commit().map_err(Fault::database("committing"))?;
     if keys.len() == 1 {
@@ -61,13 +69,25 @@ pub(crate) fn insert(
     Ok(())
 }
 
+fn begin(connection: &mut Connection) -> Result<Transaction<'_>, Fault> {
+    connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(Fault::database("beginning"))
+}
+
+/// What a key names as standing above it.
+fn homes(key: &Key) -> impl Iterator<Item = Scope> {
+    let (user, team) = (key.user.map(Scope::User), key.team.map(Scope::Team));
+    [Scope::Project(key.project)].into_iter().chain(user).chain(team)
+}
+
 fn insert_record(connection: &Connection, key: &Key) -> Result<(), Fault> {
     let record = serde_json::to_string(key)?;
     connection
         .prepare_cached(
-            "INSERT INTO key (id, name, kind, maker, user, state, created_at, expires_at,
-                              updated_at, revision, record)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            "INSERT INTO key (id, name, kind, maker, project, user, team, state, created_at,
+                              expires_at, updated_at, revision, record)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         )
         .and_then(|mut insert| {
             insert.execute(params![
@@ -75,7 +95,9 @@ fn insert_record(connection: &Connection, key: &Key) -> Result<(), Fault> {
                 key.name,
                 key.kind.name(),
                 key.maker.map(|maker| maker.ulid().bytes()),
+                key.project.ulid().bytes(),
                 key.user.map(|user| user.ulid().bytes()),
+                key.team.map(|team| team.ulid().bytes()),
                 state(key),
                 key.created_at.micros(),
                 key.expires_at.map(Timestamp::micros),
@@ -113,31 +135,39 @@ pub(crate) fn update<E>(
     change: impl FnOnce(&mut Key) -> Result<(), E>,
     act: &Act,
 ) -> Result<(Key, Key), NotChanged<E>> {
-    let transaction = connection
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(Fault::database("beginning"))?;
+    let transaction = begin(connection)?;
     let before = read(&transaction, id)?.ok_or(Fault::NotFound)?;
-    if let Some(expected) = expected.filter(|expected| *expected != before.revision) {
-        return Err(Fault::Stale { expected, found: before.revision }.into());
-    }
+    is_at(expected, before.revision)?;
     let mut after = before.clone();
     change(&mut after).map_err(NotChanged::Refused)?;
     after.id = before.id;
     after.revision = before.revision.saturating_add(1);
     after.updated_at = act.at;
+    // Only what is new is looked at: whatever became of an owner, its keys can be revoked.
+    for scope in homes(&after).filter(|scope| homes(&before).all(|old| old != *scope)) {
+        owners::must_exist(&transaction, scope)?;
+    }
     update_record(&transaction, &before, &after)?;
-    audit::write(&transaction, act, Some(&before), Some(&after))?;
+    audit::write(&transaction, act, Some(Shown::key(&before)?), Some(Shown::key(&after)?))?;
     transaction.commit().map_err(Fault::database("committing"))?;
     directory.publish(Some(&before), &Arc::new(after.clone()));
     Ok((before, after))
+}
+
+fn is_at(expected: Option<u64>, found: u64) -> Result<(), Fault> {
+    match expected {
+        Some(expected) if expected != found => Err(Fault::Stale { expected, found }),
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn update_record(connection: &Connection, before: &Key, after: &Key) -> Result<(), Fault> {
     let record = serde_json::to_string(after)?;
     connection
         .prepare_cached(
-            "UPDATE key SET name = ?2, kind = ?3, maker = ?4, user = ?5, state = ?6,
-                            expires_at = ?7, updated_at = ?8, revision = ?9, record = ?10
+            "UPDATE key SET name = ?2, kind = ?3, maker = ?4, project = ?5, user = ?6, team = ?7,
+                            state = ?8, expires_at = ?9, updated_at = ?10, revision = ?11,
+                            record = ?12
              WHERE id = ?1",
         )
         .and_then(|mut update| {
@@ -146,7 +176,9 @@ fn update_record(connection: &Connection, before: &Key, after: &Key) -> Result<(
                 after.name,
                 after.kind.name(),
                 after.maker.map(|maker| maker.ulid().bytes()),
+                after.project.ulid().bytes(),
                 after.user.map(|user| user.ulid().bytes()),
+                after.team.map(|team| team.ulid().bytes()),
                 state(after),
                 after.expires_at.map(Timestamp::micros),
                 after.updated_at.micros(),

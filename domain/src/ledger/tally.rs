@@ -88,14 +88,13 @@ impl Tally {
                 match loaded.turn {
                     // A clock that went back reopens no window.
                     Some((start, spent)) if start >= span.start => {
-                        Count::Turn { span: window.span(start), spent, held: 0 }
+                        Count::Turn { span: window.span(start), spent: spent.max(0), held: 0 }
                     }
                     _ => Count::Turn { span, spent: 0, held: 0 },
                 }
             }
         };
-        let expects = limit.enforcement == Enforcement::Expected;
-        Self { count, usual: expects.then(Box::default) }
+        Self { count, usual: expects(limit).then(Box::default) }
     }
 
     /// Brings it to `now`: a turn that is over makes room for the next.
@@ -110,7 +109,7 @@ impl Tally {
             Count::Rolling(rolling) => rolling.advance(now.steady()),
             Count::Gauge { .. } => {}
         }
-        if limit.enforcement == Enforcement::Expected && self.usual.is_none() {
+        if self.usual.is_none() && expects(limit) {
             self.usual = Some(Box::default());
         }
     }
@@ -133,30 +132,29 @@ impl Tally {
 
     /// How much of `wanted` is set aside.
     pub(super) fn amount(&self, limit: &Limit, wanted: i64) -> i64 {
-        match (&self.usual, limit.enforcement) {
-            (Some(usual), Enforcement::Expected) => usual.of(wanted),
+        let wanted = wanted.max(0);
+        match &self.usual {
+            Some(usual) if expects(limit) => usual.of(wanted),
             _ => wanted,
         }
     }
 
-    /// Sets `amount` aside; tells where.
-    pub(super) fn hold(&mut self, limit: &Limit, amount: i64, now: Now) -> Turn {
+    /// Sets `amount` aside; tells where, and how much of it: a sum that reached the largest number
+    /// takes no more, so that closing takes back what was added.
+    pub(super) fn hold(&mut self, limit: &Limit, amount: i64, now: Now) -> (Turn, i64) {
         match &mut self.count {
-            Count::Turn { span, held, .. } => {
-                *held = held.saturating_add(amount);
-                Turn::Began(span.start.micros())
+            Count::Turn { span, held, .. } => (Turn::Began(span.start.micros()), add(held, amount)),
+            Count::Rolling(rolling) => {
+                let at = leaves(limit, now.steady());
+                (Turn::Leaves(at), rolling.add(at, amount, limit.unit != Unit::Requests))
             }
-            Count::Rolling(rolling) => Turn::Leaves(rolling.add(limit, amount, now.steady())),
-            Count::Gauge { held } => {
-                *held = held.saturating_add(amount);
-                Turn::Began(0)
-            }
+            Count::Gauge { held } => (Turn::Began(0), add(held, amount)),
         }
     }
 
     /// Closes what `part` holds; `None` where the call was never made.
     pub(super) fn close(&mut self, part: &Part, used: Option<&Used>) {
-        let counted = used.map_or(0, |used| part.settled(used));
+        let counted = used.map_or(0, |used| part.settled(used)).max(0);
         match (&mut self.count, part.turn) {
             // It counts in the turn it was admitted in. A turn that is over is nobody's business.
             (Count::Turn { span, spent, held }, Turn::Began(start))
@@ -179,7 +177,7 @@ impl Tally {
         if let Count::Turn { span, spent, .. } = &mut self.count
             && span.start.micros() == start
         {
-            *spent = spent.saturating_sub(amount);
+            *spent = spent.saturating_sub(amount).max(0);
         }
     }
 
@@ -225,8 +223,7 @@ impl Rolling {
         for (ago, amount) in recent {
             let ago = i64::try_from(*ago).unwrap_or(i64::MAX);
             let at = leaves(limit, now.steady().saturating_sub(ago));
-            rolling.amounts.push_back(Leaving { at, amount: *amount, held: 0 });
-            rolling.sum = rolling.sum.saturating_add(*amount);
+            rolling.add(at, (*amount).max(0), false);
         }
         rolling.advance(now.steady());
         rolling
@@ -240,34 +237,44 @@ impl Rolling {
         }
     }
 
-    fn add(&mut self, limit: &Limit, amount: i64, now: i64) -> i64 {
-        let last = self.amounts.back().map_or(i64::MIN, |last| last.at);
-        // Never before the one before it, whatever became of the limit's amount meanwhile.
-        let at = leaves(limit, now).max(last);
-        let held = if limit.unit == Unit::Requests { 0 } else { amount };
-        self.sum = self.sum.saturating_add(amount);
+    /// Counts up to `amount` until `at`; tells how much of it.
+    fn add(&mut self, at: i64, amount: i64, is_held: bool) -> i64 {
+        let amount = add(&mut self.sum, amount);
+        let held = if is_held { amount } else { 0 };
         self.held = self.held.saturating_add(held);
-        match self.amounts.back_mut().filter(|last| last.at == at) {
-            Some(last) => {
-                last.amount = last.amount.saturating_add(amount);
-                last.held = last.held.saturating_add(held);
+        // Nearly always the last place. Not where a limit's amount was lowered to one whose
+        // requests leave at their exact moments: those before leave up to a slot later.
+        let later = self.amounts.iter().rev().take_while(|leaving| leaving.at > at).count();
+        let place = self.amounts.len().saturating_sub(later);
+        let before = place.checked_sub(1).and_then(|before| self.amounts.get_mut(before));
+        match before.filter(|before| before.at == at) {
+            Some(same) => {
+                same.amount = same.amount.saturating_add(amount);
+                same.held = same.held.saturating_add(held);
             }
-            None => self.amounts.push_back(Leaving { at, amount, held }),
+            None => self.amounts.insert(place, Leaving { at, amount, held }),
         }
-        at
+        amount
     }
 
     fn close(&mut self, at: i64, part: &Part, counted: i64) {
+        // What has left the window is nobody's business.
         let Ok(place) = self.amounts.binary_search_by_key(&at, |leaving| leaving.at) else {
             return;
         };
         let Some(leaving) = self.amounts.get_mut(place) else { return };
-        let change = counted.saturating_sub(part.amount);
-        let held = if part.unit == Unit::Requests { 0 } else { part.amount };
-        leaving.amount = leaving.amount.saturating_add(change);
-        leaving.held = leaving.held.saturating_sub(held);
-        self.sum = self.sum.saturating_add(change);
+        let is_request = part.unit == Unit::Requests;
+        let held = if is_request { 0 } else { part.amount };
+        self.sum = self.sum.saturating_sub(part.amount);
         self.held = self.held.saturating_sub(held);
+        leaving.amount = leaving.amount.saturating_sub(part.amount);
+        leaving.held = leaving.held.saturating_sub(held);
+        leaving.amount = leaving.amount.saturating_add(add(&mut self.sum, counted));
+        // No request of this moment counts any more: were it kept, requests that are never sent
+        // would be remembered without end.
+        if is_request && leaving.amount == 0 {
+            self.amounts.remove(place);
+        }
     }
 
     fn wait(&self, excess: i64, now: i64) -> Option<u64> {
@@ -284,6 +291,18 @@ impl Rolling {
     fn is_over(&self, now: i64) -> bool {
         self.amounts.back().is_none_or(|last| last.at <= now)
     }
+}
+
+/// Adds what fits of `amount` to a sum that is never negative; tells how much that is.
+fn add(sum: &mut i64, amount: i64) -> i64 {
+    let amount = amount.min(i64::MAX.saturating_sub(*sum));
+    *sum = sum.saturating_add(amount);
+    amount
+}
+
+/// Whether what calls usually use is held. A call in flight is always one.
+fn expects(limit: &Limit) -> bool {
+    limit.enforcement == Enforcement::Expected && limit.unit != Unit::InFlight
 }
 
 /// When what is admitted at `now` leaves the window again.

@@ -1,4 +1,4 @@
-//! `weir key …` and `weir usage`: each command line as one request to the admin API, and its answer
+//! `weir key …`, `weir usage` and their like: each command line as one request to the admin API, and its answer
 //! for people or, with `--json`, for scripts. What may be done is decided by the API.
 
 use std::collections::HashMap;
@@ -6,16 +6,25 @@ use std::io::Write as _;
 
 use anyhow::{Context as _, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use domain::KeyId;
+use domain::id::Ulid;
+use domain::{KeyId, ProjectId, TeamId, UserId};
 use http::Method;
 use serde_json::{Map, Value, json};
 
+use super::reconcile;
 use super::send::{Asked, send};
 use super::show;
 
 /// What `weir` can administer.
 pub(super) fn commands() -> Vec<Command> {
-    vec![key_command(), usage_command()]
+    vec![
+        key_command(),
+        owner_command("project", "Make, show and change projects", "A label for people"),
+        owner_command("team", "Make, show and change teams", "A label for people"),
+        owner_command("user", "Make, show and change users", "Its name in the systems around"),
+        usage_command(),
+        reconcile::command(),
+    ]
 }
 
 fn key_command() -> Command {
@@ -24,60 +33,35 @@ fn key_command() -> Command {
     };
     Command::new("key").about("Make, show and end keys").subcommand_required(true).subcommands([
         common(
-            Command::new("create").about("Make a key; its secret is shown once").args([
-                Arg::new("name").required(true).help("A label for people"),
-                Arg::new("management")
-                    .long("management")
-                    .action(ArgAction::SetTrue)
-                    .help("A key that manages keys and calls no model"),
-                Arg::new("limit").long("limit").value_name("DOLLARS").help("The most it may spend"),
-                Arg::new("limit-reset")
-                    .long("limit-reset")
-                    .value_name("PERIOD")
-                    .help("daily, weekly or monthly; without it the limit is for ever"),
-                Arg::new("expires-at")
-                    .long("expires-at")
-                    .value_name("MOMENT")
-                    .help("Its end, such as 2027-12-31T23:59:59Z"),
-                list_arg(
-                    "allowed-models",
-                    "Only these models (names, provider/model, or * patterns), separated by commas",
-                ),
-                list_arg("denied-models", "None of these models"),
-                list_arg("allowed-providers", "Only these providers"),
-                list_arg("denied-providers", "None of these providers"),
-                Arg::new("secret-from-stdin")
-                    .long("secret-from-stdin")
-                    .action(ArgAction::SetTrue)
-                    .help("Read the secret from standard input instead of having one made"),
-            ]),
+            Command::new("create")
+                .about("Make a key; its secret is shown once")
+                .args([
+                    Arg::new("name").required(true).help("A label for people"),
+                    Arg::new("management")
+                        .long("management")
+                        .action(ArgAction::SetTrue)
+                        .help("A key that manages keys and calls no model"),
+                    text_arg("project", "ID", "The project it belongs to"),
+                    text_arg("user", "ID", "The user whose key it is"),
+                    text_arg("team", "ID", "The team it belongs to, where it is no user's"),
+                    Arg::new("secret-from-stdin")
+                        .long("secret-from-stdin")
+                        .action(ArgAction::SetTrue)
+                        .help("Read the secret from standard input instead of having one made"),
+                ])
+                .args(end_arg())
+                .args(limit_args())
+                .args(rule_args()),
         ),
-        common(
-            Command::new("list").about("List keys, the newest first").arg(
-                Arg::new("page-size")
-                    .long("page-size")
-                    .value_name("N")
-                    .default_value("100")
-                    .help("How many"),
-            ),
-        ),
+        common(Command::new("list").about("List keys, the newest first").arg(page_size())),
         common(Command::new("show").about("Show a key").arg(id())),
         common(
-            Command::new("update").about("Change a key; in force for its next call").args([
-                id(),
-                Arg::new("name").long("name").help("Another label"),
-                Arg::new("limit")
-                    .allow_hyphen_values(true)
-                    .long("limit")
-                    .value_name("DOLLARS")
-                    .help("The most it may spend, or none for any amount"),
-                Arg::new("limit-reset")
-                    .long("limit-reset")
-                    .value_name("PERIOD")
-                    .help("daily, weekly, monthly, or none for never"),
-                list_arg("allowed-models", "Only these models, or none for no rule"),
-                list_arg("allowed-providers", "Only these providers, or none for no rule"),
-            ]),
+            Command::new("update")
+                .about("Change a key; in force for its next call")
+                .args([id(), Arg::new("name").long("name").help("Another label")])
+                .args(end_arg())
+                .args(limit_args())
+                .args(rule_args()),
         ),
         common(
             Command::new("disable")
@@ -112,6 +96,100 @@ fn usage_command() -> Command {
     )
 }
 
+/// `weir team …` and its like.
+fn owner_command(noun: &'static str, about: &'static str, name: &'static str) -> Command {
+    let id = || Arg::new("id").required(true).value_name("ID").help("Its id");
+    let team = || {
+        let team = text_arg("team", "ID", "The team the user belongs to, or none");
+        (noun == "user").then_some(team)
+    };
+    Command::new(noun).about(about).subcommand_required(true).subcommands([
+        common(
+            Command::new("create")
+                .about("Make one")
+                .arg(Arg::new("name").required(true).help(name))
+                .args(team())
+                .args(limit_args())
+                .args(rule_args()),
+        ),
+        common(Command::new("list").about("List them, the newest first").arg(page_size())),
+        common(Command::new("show").about("Show one").arg(id())),
+        common(
+            Command::new("update")
+                .about("Change one; in force for the next call")
+                .arg(id())
+                .arg(text_arg("name", "TEXT", name))
+                .args(team())
+                .args(limit_args())
+                .args(rule_args()),
+        ),
+    ])
+}
+
+fn page_size() -> Arg {
+    Arg::new("page-size").long("page-size").value_name("N").default_value("100").help("How many")
+}
+
+/// Members that are a text, and the flags for them.
+const TEXTS: [(&str, &str, &str, &str); 3] = [
+    ("limit", "limit", "DOLLARS", "The most it may spend, or none for any amount"),
+    (
+        "limit-reset",
+        "limit_reset",
+        "PERIOD",
+        "daily, weekly or monthly; none: the limit is for ever",
+    ),
+    ("expires-at", "expires_at", "MOMENT", "Its end, such as 2027-12-31T23:59:59Z, or none"),
+];
+
+/// Members that are a whole number.
+const COUNTS: [(&str, &str, &str); 4] = [
+    ("rpm", "rpm", "Requests in any 60 seconds, or none"),
+    ("tpm-limit", "tpm_limit", "Tokens in any 60 seconds, or none"),
+    ("daily-token-limit", "daily_token_limit", "Tokens per UTC day, or none"),
+    ("max-parallel", "max_parallel", "Calls in flight, or none"),
+];
+
+/// Members that are a list.
+const LISTS: [(&str, &str, &str); 8] = [
+    (
+        "allowed-models",
+        "allowed_models",
+        "Only these models (names, provider/model, or * patterns), separated by commas; none for no rule",
+    ),
+    ("denied-models", "denied_models", "None of these models"),
+    ("allowed-providers", "allowed_providers", "Only these providers"),
+    ("denied-providers", "denied_providers", "None of these providers"),
+    ("allowed-pricing", "allowed_pricing", "Only free or paid models"),
+    ("denied-pricing", "denied_pricing", "No free or no paid models"),
+    ("allowed-addresses", "allowed_addresses", "Only from these addresses and networks"),
+    ("denied-addresses", "denied_addresses", "From none of these addresses and networks"),
+];
+
+fn text_arg(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name(value).allow_hyphen_values(true).help(help)
+}
+
+fn end_arg() -> Option<Arg> {
+    TEXTS.last().map(|(flag, _, value, help)| text_arg(flag, value, help))
+}
+
+fn limit_args() -> Vec<Arg> {
+    let texts = TEXTS.iter().take(2).map(|(flag, _, value, help)| text_arg(flag, value, help));
+    let counts = COUNTS.iter().map(|(flag, _, help)| text_arg(flag, "N", help));
+    texts.chain(counts).collect()
+}
+
+fn rule_args() -> Vec<Arg> {
+    let lists = LISTS.iter().map(|(flag, _, help)| list_arg(flag, help));
+    let price = text_arg("max-price", "DOLLARS", "The most a million tokens may cost, or none");
+    let force = Arg::new("force")
+        .long("force")
+        .action(ArgAction::SetTrue)
+        .help("Take names in rules as they are, known or not");
+    lists.chain([price, force]).collect()
+}
+
 fn list_arg(name: &'static str, help: &'static str) -> Arg {
     Arg::new(name)
         .long(name)
@@ -121,7 +199,7 @@ fn list_arg(name: &'static str, help: &'static str) -> Arg {
         .help(help)
 }
 
-fn common(command: Command) -> Command {
+pub(super) fn common(command: Command) -> Command {
     command.args(super::setting_args(|name| matches!(name, "data" | "listen"))).args([
         Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print the API's own JSON"),
         Arg::new("server")
@@ -141,6 +219,9 @@ pub(super) fn run(
         Some((verb, matches)) => (verb, matches),
         None => ("", matches),
     };
+    if noun == "reconcile" {
+        return reconcile::run(matches, env);
+    }
     let asked = asked(noun, verb, matches)?;
     let answer = send(asked, matches, env)?;
     let mut out = std::io::stdout().lock();
@@ -153,6 +234,8 @@ pub(super) fn run(
         ("key", "list") => show::keys(&answer)?,
         ("key", "revoke") => show::revoked(&answer)?,
         ("key", _) => show::key(&answer)?,
+        ("project" | "team" | "user", "list") => show::owners(&answer)?,
+        ("project" | "team" | "user", _) => show::owner(&answer)?,
         _ if matches.get_flag("calls") => show::calls(&answer)?,
         _ => show::usage(&answer)?,
     };
@@ -161,57 +244,49 @@ pub(super) fn run(
 }
 
 fn asked(noun: &str, verb: &str, matches: &ArgMatches) -> anyhow::Result<Asked> {
-    let one = |method, body| -> anyhow::Result<Asked> {
-        let id = matches.get_one::<String>("id").map_or("", String::as_str);
-        if id.parse::<KeyId>().is_err() {
-            bail!("'{id}' is no key's id; `weir key list` shows them");
-        }
-        Ok(Asked { method, path: format!("/api/v1/keys/{id}"), body })
+    let (path, prefix) = match noun {
+        "key" => ("/api/v1/keys", KeyId::PREFIX),
+        "project" => ("/api/v1/projects", ProjectId::PREFIX),
+        "team" => ("/api/v1/teams", TeamId::PREFIX),
+        "user" => ("/api/v1/users", UserId::PREFIX),
+        _ => return Ok(Asked { method: Method::GET, path: usage_path(matches), body: None }),
     };
-    Ok(match (noun, verb) {
-        ("key", "create") => Asked {
-            method: Method::POST,
-            path: "/api/v1/keys".to_owned(),
-            body: Some(new_key(matches)?),
-        },
-        ("key", "list") => {
-            let size = matches.get_one::<String>("page-size").map_or("100", String::as_str);
-            Asked {
-                method: Method::GET,
-                path: format!("/api/v1/keys?page_size={size}"),
-                body: None,
-            }
+    let one = |method, body: Option<Value>| -> anyhow::Result<Asked> {
+        let id = matches.get_one::<String>("id").map_or("", String::as_str);
+        let ulid = id.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('_'));
+        if ulid.and_then(Ulid::parse).is_none() {
+            bail!("'{id}' is no {noun}'s id; `weir {noun} list` shows them");
         }
-        ("key", "show") => one(Method::GET, None)?,
-        ("key", "update") => one(Method::PATCH, Some(changed_key(matches)))?,
-        ("key", "disable") => one(Method::PATCH, Some(json!({"disabled": true})))?,
-        ("key", "enable") => one(Method::PATCH, Some(json!({"disabled": false})))?,
-        ("key", "revoke") => one(Method::DELETE, None)?,
-        ("usage", _) => Asked { method: Method::GET, path: usage_path(matches), body: None },
-        (noun, verb) => bail!("there is no command '{noun} {verb}'"),
+        let body = body.map(|body| body.to_string());
+        Ok(Asked { method, path: format!("{path}/{id}"), body })
+    };
+    Ok(match verb {
+        "create" => Asked {
+            method: Method::POST,
+            path: path.to_owned(),
+            body: Some(new(noun, matches)?.to_string()),
+        },
+        "list" => {
+            let size = matches.get_one::<String>("page-size").map_or("100", String::as_str);
+            Asked { method: Method::GET, path: format!("{path}?page_size={size}"), body: None }
+        }
+        "show" => one(Method::GET, None)?,
+        "update" => one(Method::PATCH, Some(Value::Object(members(noun, matches))))?,
+        "disable" => one(Method::PATCH, Some(json!({"disabled": true})))?,
+        "enable" => one(Method::PATCH, Some(json!({"disabled": false})))?,
+        "revoke" => one(Method::DELETE, None)?,
+        verb => bail!("there is no command '{noun} {verb}'"),
     })
 }
 
-fn new_key(matches: &ArgMatches) -> anyhow::Result<Value> {
-    let mut body = Map::new();
-    for (flag, name) in [
-        ("name", "name"),
-        ("limit", "limit"),
-        ("limit-reset", "limit_reset"),
-        ("expires-at", "expires_at"),
-    ] {
-        if let Some(text) = matches.get_one::<String>(flag) {
-            body.insert(name.to_owned(), json!(text));
-        }
+fn new(noun: &str, matches: &ArgMatches) -> anyhow::Result<Value> {
+    let mut body = members(noun, matches);
+    if noun != "key" {
+        return Ok(Value::Object(body));
     }
-    for (flag, name) in [
-        ("allowed-models", "allowed_models"),
-        ("denied-models", "denied_models"),
-        ("allowed-providers", "allowed_providers"),
-        ("denied-providers", "denied_providers"),
-    ] {
-        if let Some(names) = matches.get_many::<String>(flag) {
-            body.insert(name.to_owned(), json!(names.collect::<Vec<_>>()));
+    for (flag, name) in [("project", "project_id"), ("user", "user_id"), ("team", "team_id")] {
+        if let Some(id) = matches.get_one::<String>(flag) {
+            body.insert(name.to_owned(), json!(id));
         }
     }
     if matches.get_flag("management") {
@@ -225,24 +300,40 @@ fn new_key(matches: &ArgMatches) -> anyhow::Result<Value> {
     Ok(Value::Object(body))
 }
 
-/// What `weir key update` changes; `none` clears.
-fn changed_key(matches: &ArgMatches) -> Value {
+/// What the flags say; `none` clears.
+fn members(noun: &str, matches: &ArgMatches) -> Map<String, Value> {
     let mut body = Map::new();
-    for (flag, name) in [("name", "name"), ("limit", "limit"), ("limit-reset", "limit_reset")] {
-        if let Some(text) = matches.get_one::<String>(flag) {
-            let clears = text == "none" && flag != "name";
-            body.insert(name.to_owned(), if clears { Value::Null } else { json!(text) });
+    let given = |flag: &str| matches.try_get_one::<String>(flag).ok().flatten();
+    if let Some(name) = given("name") {
+        let member = if noun == "user" { "external_id" } else { "name" };
+        body.insert(member.to_owned(), json!(name));
+    }
+    let teams = [("team", "team_id"), ("max-price", "max_price")];
+    let texts = TEXTS.iter().map(|(flag, name, ..)| (*flag, *name));
+    for (flag, name) in texts.chain(teams) {
+        let belongs = flag != "team" || noun == "user";
+        if let Some(text) = given(flag).filter(|_| belongs) {
+            let value = if text == "none" { Value::Null } else { json!(text) };
+            body.insert(name.to_owned(), value);
         }
     }
-    for (flag, name) in
-        [("allowed-models", "allowed_models"), ("allowed-providers", "allowed_providers")]
-    {
-        if let Some(names) = matches.get_many::<String>(flag) {
+    for (flag, name, _) in COUNTS {
+        if let Some(text) = given(flag) {
+            // What is no number goes as it is: the API says what is wrong with it.
+            let number = text.parse::<i64>().map_or_else(|_| json!(text), |number| json!(number));
+            body.insert(name.to_owned(), if text == "none" { Value::Null } else { number });
+        }
+    }
+    for (flag, name, _) in LISTS {
+        if let Some(names) = matches.try_get_many::<String>(flag).ok().flatten() {
             let names: Vec<_> = names.filter(|name| *name != "none").collect();
             body.insert(name.to_owned(), json!(names));
         }
     }
-    Value::Object(body)
+    if matches.get_flag("force") {
+        body.insert("force".to_owned(), json!(true));
+    }
+    body
 }
 
 fn usage_path(matches: &ArgMatches) -> String {

@@ -23,16 +23,27 @@ use crate::machine::{MachineClock, MachineEntropy};
 pub(super) struct Asked {
     pub(super) method: Method,
     pub(super) path: String,
-    pub(super) body: Option<Value>,
+    /// JSON.
+    pub(super) body: Option<String>,
 }
 
-/// Sends one request: to the server that was named, to the one that runs on the data directory, or
-/// to one that is started on it for this moment, on a port and with a master key that nobody knows.
+/// Sends one request; its answer.
 pub(super) fn send(
     asked: Asked,
     matches: &ArgMatches,
     env: HashMap<String, String>,
 ) -> anyhow::Result<String> {
+    send_all(vec![asked], matches, env)?.pop().context("nothing was asked")?
+}
+
+/// Sends requests one after the other: to the server that was named, to the one that runs on the
+/// data directory, or to one that is started on it for this moment, on a port and with a master key
+/// that nobody knows. Gives the answer to each.
+pub(super) fn send_all(
+    asked: Vec<Asked>,
+    matches: &ArgMatches,
+    env: HashMap<String, String>,
+) -> anyhow::Result<Vec<anyhow::Result<String>>> {
     let mut raw = super::raw(matches, env)?;
     let mut config = Config::resolve(&mut raw)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -41,7 +52,7 @@ pub(super) fn send(
         let Some(master) = given else {
             bail!("--server needs the master key: set PROXY_MASTER_KEY");
         };
-        return runtime.block_on(request(url, &master, asked));
+        return Ok(runtime.block_on(requests(url, &master, asked)));
     }
     // Only a server makes a data directory: a mistyped one is not to look like an empty one.
     if !config.data.exists() {
@@ -61,11 +72,11 @@ pub(super) fn send(
     match started {
         Ok(app) => {
             let url = format!("http://{}", app.address());
-            let answer = runtime.block_on(request(&url, &secret, asked));
+            let answers = runtime.block_on(requests(&url, &secret, asked));
             // The connection must be gone before the server stops, or it waits for it.
             drop(runtime);
             app.stop();
-            answer
+            Ok(answers)
         }
         Err(StartFault::Store(store::Fault::InUse(directory))) => {
             let Some(master) = given else {
@@ -74,16 +85,24 @@ pub(super) fn send(
                     directory.display()
                 );
             };
-            runtime.block_on(request(&running, &master, asked))
+            Ok(runtime.block_on(requests(&running, &master, asked)))
         }
         Err(fault) => Err(fault.into()),
     }
 }
 
+async fn requests(url: &str, master: &Secret, asked: Vec<Asked>) -> Vec<anyhow::Result<String>> {
+    let mut answers = Vec::with_capacity(asked.len());
+    for one in asked {
+        answers.push(request(url, master, one).await);
+    }
+    answers
+}
+
 async fn request(url: &str, master: &Secret, asked: Asked) -> anyhow::Result<String> {
     let scheme = if url.contains("://") { "" } else { "http://" };
     let url = format!("{scheme}{}", url.trim_end_matches('/'));
-    let body = asked.body.map_or_else(String::new, |body| body.to_string());
+    let body = asked.body.unwrap_or_default();
     let request = Request::builder()
         .method(asked.method)
         .uri(format!("{url}{}", asked.path))

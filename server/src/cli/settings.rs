@@ -10,6 +10,7 @@ use clap::ArgMatches;
 use super::table;
 use crate::config::{Config, SETTINGS};
 use crate::models::Models;
+use crate::surface::windows::View;
 
 pub(super) fn run(matches: &ArgMatches, env: HashMap<String, String>) -> anyhow::Result<()> {
     let text = match matches.subcommand() {
@@ -47,6 +48,14 @@ fn check(matches: &ArgMatches, env: HashMap<String, String>) -> anyhow::Result<S
             &provider.source,
         ]);
     }
+    let mut defaults = table(&["every", "at most", "per", "kept"]);
+    for (kind, limit) in config.defaults.all() {
+        let window = serde_json::to_string(&View::from(limit.window))?;
+        let amount = limit.shown(limit.amount);
+        defaults.add_row([kind, amount.as_str(), &window, limit.enforcement.name()]);
+    }
+    let has_defaults = config.defaults.all().next().is_some();
+    let defaults = if has_defaults { format!("{defaults}\n\n") } else { String::new() };
     let mut aliases = table(&["alias", "stands for"]);
     for (alias, target) in &config.aliases {
         aliases.add_row([alias, target]);
@@ -54,7 +63,7 @@ fn check(matches: &ArgMatches, env: HashMap<String, String>) -> anyhow::Result<S
     let aliases = if config.aliases.is_empty() { String::new() } else { format!("{aliases}\n\n") };
     // What a start would refuse is refused here.
     Models::build(&mut config)?;
-    Ok(format!("{settings}\n\n{providers}\n\n{aliases}Everything can be used.\n"))
+    Ok(format!("{settings}\n\n{providers}\n\n{defaults}{aliases}Everything can be used.\n"))
 }
 
 /// The text of `config.example.toml`.
@@ -80,6 +89,23 @@ fn example() -> String {
 }
 
 const TABLES: &str = r#"
+# Limits on everything of a kind: instance, project, team, user, key. One that is set on a thing itself
+# goes before a default of the same unit and window. Members as in the admin API; fractions in quotes.
+#
+# [defaults.key]
+# rpm = 60                       # requests in any 60 seconds
+# tpm_limit = 100000             # tokens in any 60 seconds
+# daily_token_limit = 5000000    # tokens per UTC day
+# max_parallel = 20              # calls in flight
+# limit = "25.50"                # dollars ...
+# limit_reset = "monthly"        # ... per day, week or month; left out: for ever
+#
+# [defaults.team]
+# limits = [
+#   { unit = "tokens", amount = 2000000, window = { kind = "calendar", period = "day", zone = "Europe/Berlin" } },
+#   { unit = "money", amount = 500, window = { kind = "every", amount = 2, unit = "week" }, enforcement = "observe" },
+# ]
+
 # Providers. Those that everybody knows need no entry: OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY,
 # DEEPSEEK_API_KEY, MISTRAL_API_KEY, GROQ_API_KEY, XAI_API_KEY, OPENROUTER_API_KEY, TOGETHER_API_KEY,
 # FIREWORKS_API_KEY and OLLAMA_HOST bring them; OPENAI_BASE_URL and its like move them elsewhere.

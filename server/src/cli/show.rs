@@ -34,6 +34,10 @@ struct Key {
     limit: Option<Box<RawValue>>,
     limit_remaining: Option<Box<RawValue>>,
     limit_reset: Option<String>,
+    rpm: Option<i64>,
+    tpm_limit: Option<i64>,
+    daily_token_limit: Option<i64>,
+    max_parallel: Option<i64>,
     allowed_models: Option<Vec<String>>,
     denied_models: Option<Vec<String>>,
     allowed_providers: Option<Vec<String>>,
@@ -75,7 +79,46 @@ struct Calls {
 }
 
 #[derive(Deserialize)]
+struct Reconciled {
+    data: Call,
+    corrections: Vec<Correction>,
+}
+
+#[derive(Deserialize)]
+struct Correction {
+    money: Box<RawValue>,
+    tokens: i64,
+    evidence: String,
+    at: String,
+}
+
+#[derive(Deserialize)]
+struct Owners {
+    data: Vec<Owner>,
+    next_page_token: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Owner {
+    id: String,
+    name: Option<String>,
+    external_id: Option<String>,
+    team_id: Option<String>,
+    created_at: String,
+    limit: Option<Box<RawValue>>,
+    limit_remaining: Option<Box<RawValue>>,
+    limit_reset: Option<String>,
+    rpm: Option<i64>,
+    tpm_limit: Option<i64>,
+    daily_token_limit: Option<i64>,
+    max_parallel: Option<i64>,
+}
+
+#[derive(Deserialize)]
 struct Call {
+    id: String,
+    held: Box<RawValue>,
+    tokens: i64,
     began_at: String,
     key: String,
     model: String,
@@ -102,26 +145,24 @@ pub(super) fn new_key(answer: &str) -> anyhow::Result<String> {
 pub(super) fn key(answer: &str) -> anyhow::Result<String> {
     let One { data: key, .. } = read(answer)?;
     let left = key.limit_remaining.as_ref().map(|left| format!(", ${left} left"));
-    let mut facts = table(&["", ""]);
-    for (name, value) in [
+    let amount = limit(key.limit.as_deref(), key.limit_reset.as_ref());
+    Ok(facts(&[
         ("id", key.hash.clone()),
         ("name", key.name.clone()),
         ("type", key.kind.clone()),
         ("secret", key.label.clone()),
         ("status", key.status.clone()),
-        ("limit", format!("{}{}", limit(&key), left.unwrap_or_default())),
+        ("limit", format!("{amount}{}", left.unwrap_or_default())),
         ("spent", format!("${}", key.usage)),
         ("models", names(key.allowed_models.as_ref(), key.denied_models.as_ref())),
         ("providers", names(key.allowed_providers.as_ref(), key.denied_providers.as_ref())),
         ("created", key.created_at.clone()),
+        ("requests per minute", count(key.rpm)),
+        ("tokens per minute", count(key.tpm_limit)),
+        ("tokens per day", count(key.daily_token_limit)),
+        ("calls in flight", count(key.max_parallel)),
         ("expires", key.expires_at.clone().unwrap_or_else(|| "never".to_owned())),
-    ] {
-        facts.add_row([name, &value]);
-    }
-    // A list of facts needs no head, only its lines.
-    let text = facts.to_string();
-    let lines: Vec<_> = text.lines().skip(2).map(str::trim_end).collect();
-    Ok(format!("{}\n", lines.join("\n")))
+    ]))
 }
 
 pub(super) fn keys(answer: &str) -> anyhow::Result<String> {
@@ -183,8 +224,6 @@ pub(super) fn calls(answer: &str) -> anyhow::Result<String> {
         "ending", "request",
     ]);
     for call in &calls.data {
-        let cost =
-            call.cost.as_ref().map_or_else(|| "unknown".to_owned(), |cost| format!("${cost}"));
         rows.add_row([
             call.began_at.as_str(),
             &call.key,
@@ -193,7 +232,7 @@ pub(super) fn calls(answer: &str) -> anyhow::Result<String> {
             &call.status.to_string(),
             &call.input_tokens.to_string(),
             &call.output_tokens.to_string(),
-            &cost,
+            &cost(call),
             &call.evidence,
             &call.ending,
             &call.request_id,
@@ -201,6 +240,110 @@ pub(super) fn calls(answer: &str) -> anyhow::Result<String> {
     }
     align_numbers(&mut rows, 4, 4);
     Ok(format!("{rows}\n\n{} calls, the newest first; --most asks for more.\n", calls.data.len()))
+}
+
+/// Calls that are charged by estimate.
+pub(super) fn estimated(answer: &str) -> anyhow::Result<String> {
+    let calls: Calls = read(answer)?;
+    let mut rows =
+        table(&["call", "began", "key", "model", "provider", "charged", "tokens", "ending"]);
+    for call in &calls.data {
+        rows.add_row([
+            call.id.as_str(),
+            &call.began_at,
+            &call.key,
+            &call.model,
+            &call.provider,
+            &cost(call),
+            &call.tokens.to_string(),
+            &call.ending,
+        ]);
+    }
+    align_numbers(&mut rows, 5, 2);
+    Ok(format!(
+        "{rows}\n\n{} calls, the newest first, those that were corrected among them.\nCorrect one: weir reconcile CALL --cost DOLLARS --evidence TEXT\n",
+        calls.data.len()
+    ))
+}
+
+pub(super) fn reconciled(answer: &str) -> anyhow::Result<String> {
+    let Reconciled { data: call, corrections } = read(answer)?;
+    let mut text = format!(
+        "{}: charged {}, of {} held, and {} tokens\n",
+        call.id,
+        cost(&call),
+        call.held,
+        call.tokens
+    );
+    for Correction { money, tokens, evidence, at } in &corrections {
+        let _ = writeln!(text, "  {at}: ${money} and {tokens} tokens given back ({evidence})");
+    }
+    Ok(text)
+}
+
+fn cost(call: &Call) -> String {
+    call.cost.as_ref().map_or_else(|| "unknown".to_owned(), |cost| format!("${cost}"))
+}
+
+pub(super) fn owners(answer: &str) -> anyhow::Result<String> {
+    let page: Owners = read(answer)?;
+    let more = if page.next_page_token.is_some() {
+        "\nThere are more: ask for a larger --page-size.\n"
+    } else {
+        ""
+    };
+    let mut rows = table(&["id", "name", "team", "limit", "rpm", "tokens/min", "tokens/day"]);
+    for owner in &page.data {
+        rows.add_row([
+            owner.id.as_str(),
+            owner.label(),
+            owner.team_id.as_deref().unwrap_or_default(),
+            &limit(owner.limit.as_deref(), owner.limit_reset.as_ref()),
+            &count(owner.rpm),
+            &count(owner.tpm_limit),
+            &count(owner.daily_token_limit),
+        ]);
+    }
+    align_numbers(&mut rows, 4, 3);
+    Ok(format!("{rows}\n{more}"))
+}
+
+pub(super) fn owner(answer: &str) -> anyhow::Result<String> {
+    let owner: Owner = read(answer)?;
+    let left = owner.limit_remaining.as_ref().map(|left| format!(", ${left} left"));
+    let amount = limit(owner.limit.as_deref(), owner.limit_reset.as_ref());
+    Ok(facts(&[
+        ("id", owner.id.clone()),
+        ("name", owner.label().to_owned()),
+        ("team", owner.team_id.clone().unwrap_or_else(|| "none".to_owned())),
+        ("limit", format!("{amount}{}", left.unwrap_or_default())),
+        ("requests per minute", count(owner.rpm)),
+        ("tokens per minute", count(owner.tpm_limit)),
+        ("tokens per day", count(owner.daily_token_limit)),
+        ("calls in flight", count(owner.max_parallel)),
+        ("created", owner.created_at.clone()),
+    ]))
+}
+
+impl Owner {
+    fn label(&self) -> &str {
+        self.name.as_deref().or(self.external_id.as_deref()).unwrap_or_default()
+    }
+}
+
+fn count(number: Option<i64>) -> String {
+    number.map_or_else(|| "any".to_owned(), |number| number.to_string())
+}
+
+/// A list of facts: it needs no head, only its lines.
+fn facts(facts: &[(&str, String)]) -> String {
+    let mut rows = table(&["", ""]);
+    for (name, value) in facts {
+        rows.add_row([*name, value]);
+    }
+    let text = rows.to_string();
+    let lines: Vec<_> = text.lines().skip(2).map(str::trim_end).collect();
+    format!("{}\n", lines.join("\n"))
 }
 
 fn key_table(keys: &[Key]) -> Table {
@@ -213,7 +356,7 @@ fn key_table(keys: &[Key]) -> Table {
             &key.kind,
             &key.label,
             &key.status,
-            &limit(key),
+            &limit(key.limit.as_deref(), key.limit_reset.as_ref()),
             &format!("${}", key.usage),
             &names(key.allowed_models.as_ref(), key.denied_models.as_ref()),
             &names(key.allowed_providers.as_ref(), key.denied_providers.as_ref()),
@@ -223,8 +366,8 @@ fn key_table(keys: &[Key]) -> Table {
     rows
 }
 
-fn limit(key: &Key) -> String {
-    match (&key.limit, &key.limit_reset) {
+fn limit(amount: Option<&RawValue>, reset: Option<&String>) -> String {
+    match (amount, reset) {
         (None, _) => "none".to_owned(),
         (Some(amount), None) => format!("${amount}"),
         (Some(amount), Some(reset)) => format!("${amount} {reset}"),

@@ -55,6 +55,8 @@ pub struct Raw {
     env: HashMap<String, String>,
     pub file: Option<PathBuf>,
     pub master_key: Option<(Secret, Source)>,
+    /// `[defaults.KIND]` of the settings file, by kind.
+    pub defaults: BTreeMap<String, toml::Table>,
     pub providers: BTreeMap<String, ProviderTable>,
     pub aliases: Vec<(String, String)>,
     pub prices: Vec<OverrideSetting>,
@@ -87,6 +89,7 @@ pub struct ProviderTable {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct File {
+    defaults: BTreeMap<String, toml::Table>,
     providers: BTreeMap<String, ProviderTable>,
     aliases: BTreeMap<String, String>,
     prices: Vec<OverrideSetting>,
@@ -139,6 +142,7 @@ impl Raw {
             env,
             file: path,
             master_key: None,
+            defaults: file.defaults,
             providers: file.providers,
             aliases: file.aliases.into_iter().collect(),
             prices: file.prices,

@@ -3,15 +3,34 @@
 
 use std::collections::BTreeMap;
 
-use domain::{Code, Money, Pattern, Refusal, Secret, Timestamp};
+use domain::{Code, Money, Price, Refusal, Secret, Timestamp};
 use serde_json::value::RawValue;
 
+use crate::admin::Desk;
+use crate::call::Call;
+use crate::failure::Failure;
 use crate::wire::json;
 
 /// The members of one JSON object that have not been asked for yet.
-pub struct Fields(BTreeMap<String, Box<RawValue>>);
+pub struct Fields {
+    members: BTreeMap<String, Box<RawValue>>,
+    /// Where the object stands, as errors name it: empty, or `recurring_limit.`.
+    path: String,
+}
+
+/// The largest body an administrative route reads.
+const BODY_BYTES_MAX: usize = 1 << 20;
 
 impl Fields {
+    /// Reads the body of `call`.
+    ///
+    /// # Errors
+    /// It does not come, or is not what [`Fields::read`] reads.
+    pub async fn of(desk: &Desk, call: &mut Call) -> Result<Self, Failure> {
+        let body = call.body(BODY_BYTES_MAX, desk.gate.wire.body_timeout).await?;
+        Ok(Self::read(&body)?)
+    }
+
     /// Reads one JSON object.
     ///
     /// # Errors
@@ -19,18 +38,54 @@ impl Fields {
     pub fn read(body: &[u8]) -> Result<Self, Refusal> {
         json::Document::read(body)?;
         serde_json::from_slice(body)
-            .map(Self)
+            .map(|members| Self { members, path: String::new() })
             .map_err(|_| Refusal::new(Code::InvalidValue, "The body must be a JSON object."))
     }
 
     /// Whether the member was sent, `null` or not.
     pub fn has(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+        self.members.contains_key(name)
+    }
+
+    /// What `read` reads, where the member was sent at all: `Some(None)` for `null`.
+    pub fn sent<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&mut Self, &str) -> Result<Option<T>, Refusal>,
+    ) -> Result<Option<Option<T>>, Refusal> {
+        let sent = self.has(name);
+        let value = read(self, name)?;
+        Ok(sent.then_some(value))
+    }
+
+    /// What `read` reads, where the member must be there.
+    ///
+    /// # Errors
+    /// It is not, or not what is wanted.
+    pub fn required<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&mut Self, &str) -> Result<Option<T>, Refusal>,
+    ) -> Result<T, Refusal> {
+        read(self, name)?.ok_or_else(|| {
+            let name = self.named(name);
+            Refusal::new(Code::MissingParameter, format!("'{name}' is missing.")).about(name)
+        })
+    }
+
+    /// The member's whole name.
+    fn named(&self, name: &str) -> String {
+        format!("{}{name}", self.path)
+    }
+
+    /// The value of `name` is not what it takes.
+    pub fn invalid(&self, name: &str, wanted: &str) -> Refusal {
+        invalid(&self.named(name), wanted)
     }
 
     /// The member's text in JSON; `null` counts as not sent.
     fn take(&mut self, name: &str) -> Option<Box<RawValue>> {
-        self.0.remove(name).filter(|value| value.get() != "null")
+        self.members.remove(name).filter(|value| value.get() != "null")
     }
 
     fn typed<T: serde::de::DeserializeOwned>(
@@ -40,21 +95,42 @@ impl Fields {
     ) -> Result<Option<T>, Refusal> {
         let value = self.take(name);
         value
-            .map(|value| serde_json::from_str(value.get()).map_err(|_| invalid(name, wanted)))
+            .map(|value| serde_json::from_str(value.get()).map_err(|_| self.invalid(name, wanted)))
             .transpose()
     }
 
-    /// A label for people: 1 to 200 characters, none of them a control character.
-    pub fn label(&mut self, name: &str) -> Result<Option<String>, Refusal> {
-        const CHARS_MAX: usize = 200;
+    /// An object within the object.
+    pub fn object(&mut self, name: &str) -> Result<Option<Self>, Refusal> {
+        let path = format!("{}.", self.named(name));
+        Ok(self.typed(name, "an object")?.map(|members| Self { members, path }))
+    }
+
+    /// A list of objects.
+    pub fn objects(&mut self, name: &str) -> Result<Option<Vec<Self>>, Refusal> {
+        let Some(list) = self.typed::<Vec<_>>(name, "a list of objects")? else { return Ok(None) };
+        let place = self.named(name);
+        let read = |(at, members)| Self { members, path: format!("{place}[{at}].") };
+        Ok(Some(list.into_iter().enumerate().map(read).collect()))
+    }
+
+    /// A text for people: 1 to `chars_max` characters, none of them a control character.
+    pub fn text(&mut self, name: &str, chars_max: usize) -> Result<Option<String>, Refusal> {
         let Some(text) = self.typed::<String>(name, "a text")? else { return Ok(None) };
         let unfit = |c: char| {
             c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
         };
-        if text.trim().is_empty() || text.chars().count() > CHARS_MAX || text.chars().any(unfit) {
-            return Err(invalid(name, "a text of 1 to 200 characters without control characters"));
+        if text.trim().is_empty() || text.chars().count() > chars_max || text.chars().any(unfit) {
+            let wanted =
+                format!("a text of 1 to {chars_max} characters without control characters");
+            return Err(self.invalid(name, &wanted));
         }
         Ok(Some(text))
+    }
+
+    /// A label for people.
+    pub fn label(&mut self, name: &str) -> Result<Option<String>, Refusal> {
+        const CHARS_MAX: usize = 200;
+        self.text(name, CHARS_MAX)
     }
 
     /// One of a few words.
@@ -63,7 +139,7 @@ impl Fields {
         let wanted = format!("one of {}", known.join(", "));
         let Some(text) = self.typed::<String>(name, &wanted)? else { return Ok(None) };
         let found = words.iter().find(|(word, _)| *word == text);
-        found.map(|(_, value)| Some(*value)).ok_or_else(|| invalid(name, &wanted))
+        found.map(|(_, value)| Some(*value)).ok_or_else(|| self.invalid(name, &wanted))
     }
 
     /// A secret that the client chose.
@@ -76,25 +152,75 @@ impl Fields {
         self.typed(name, "true or false")
     }
 
+    /// A whole number that is not negative.
+    pub fn whole(&mut self, name: &str) -> Result<Option<i64>, Refusal> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        let digits = value.get().bytes().all(|byte| byte.is_ascii_digit());
+        let number = value.get().parse().ok().filter(|_| digits);
+        number.map(Some).ok_or_else(|| {
+            self.invalid(name, "a whole number from 0 to 9223372036854775807, without quotes")
+        })
+    }
+
+    /// A whole number from `least` to `most`.
+    pub fn number<T: TryFrom<i64> + PartialOrd + std::fmt::Display>(
+        &mut self,
+        name: &str,
+        least: T,
+        most: T,
+    ) -> Result<Option<T>, Refusal> {
+        let wanted = format!("a whole number from {least} to {most}");
+        let Some(number) = self.whole(name).map_err(|_| self.invalid(name, &wanted))? else {
+            return Ok(None);
+        };
+        let number = T::try_from(number).ok().filter(|number| (least..=most).contains(number));
+        number.map(Some).ok_or_else(|| self.invalid(name, &wanted))
+    }
+
+    /// Something with a text form that `read` understands.
+    pub fn form<T>(
+        &mut self,
+        name: &str,
+        wanted: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, Refusal> {
+        let Some(text) = self.typed::<String>(name, wanted)? else { return Ok(None) };
+        read(&text).map(Some).ok_or_else(|| self.invalid(name, wanted))
+    }
+
+    /// Whether the member is an object.
+    pub fn is_object(&self, name: &str) -> bool {
+        self.members.get(name).is_some_and(|value| value.get().starts_with('{'))
+    }
+
+    /// A number as it is written, or a text with one: never through a float.
+    fn decimal(&mut self, name: &str) -> Option<String> {
+        let value = self.take(name)?;
+        let quoted = serde_json::from_str::<String>(value.get());
+        Some(quoted.unwrap_or_else(|_| value.get().to_owned()))
+    }
+
     /// Dollars, as a JSON number or as a text with a decimal number.
     pub fn money(&mut self, name: &str) -> Result<Option<Money>, Refusal> {
-        let Some(value) = self.take(name) else { return Ok(None) };
-        let quoted = serde_json::from_str::<String>(value.get());
-        let text = quoted.as_deref().unwrap_or(value.get());
-        match Money::parse_dollars(text) {
+        let Some(text) = self.decimal(name) else { return Ok(None) };
+        match Money::parse_dollars(&text) {
             Ok(money) if money >= Money::ZERO => Ok(Some(money)),
-            _ => {
-                Err(invalid(name, "an amount of dollars, not negative, with at most nine decimals"))
-            }
+            _ => Err(self
+                .invalid(name, "an amount of dollars, not negative, with at most nine decimals")),
         }
     }
 
-    /// A whole number, not negative.
-    pub fn number(&mut self, name: &str) -> Result<Option<i64>, Refusal> {
-        let wanted = "a whole number, not negative";
-        match self.typed::<i64>(name, wanted)? {
-            Some(number) if number < 0 => Err(invalid(name, wanted)),
-            number => Ok(number),
+    /// Dollars per million tokens, in the same way.
+    pub fn price(&mut self, name: &str) -> Result<Option<Price>, Refusal> {
+        // What can be read can be shown as well.
+        const MOST: Price = Price::from_picos(i64::MAX.unsigned_abs() / 1_000);
+        let Some(text) = self.decimal(name) else { return Ok(None) };
+        match Price::parse_dollars_per_million(&text) {
+            Ok(price) if price <= MOST => Ok(Some(price)),
+            _ => Err(self.invalid(
+                name,
+                "dollars per million tokens, not negative, with at most six decimals",
+            )),
         }
     }
 
@@ -102,31 +228,37 @@ impl Fields {
     pub fn moment(&mut self, name: &str) -> Result<Option<Timestamp>, Refusal> {
         let wanted = "a moment like 2027-12-31T23:59:59Z";
         let Some(text) = self.typed::<String>(name, wanted)? else { return Ok(None) };
-        let moment: jiff::Timestamp = text.parse().map_err(|_| invalid(name, wanted))?;
+        let moment: jiff::Timestamp = text.parse().map_err(|_| self.invalid(name, wanted))?;
         Ok(Some(Timestamp::from_micros(moment.as_microsecond())))
     }
 
-    /// A list of model or provider names, with `*` for any run of characters.
-    pub fn patterns(&mut self, name: &str) -> Result<Option<Vec<Pattern>>, Refusal> {
+    /// A list of texts, each of which `read` understands, or says what is wrong with.
+    pub fn entries<T>(
+        &mut self,
+        name: &str,
+        wanted: &str,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Option<Vec<T>>, Refusal> {
         const MOST: usize = 500;
-        let Some(texts) = self.typed::<Vec<String>>(name, "a list of names")? else {
-            return Ok(None);
+        let Some(texts) = self.typed::<Vec<String>>(name, wanted)? else { return Ok(None) };
+        let no = |place: String, message: String| {
+            Err(Refusal::new(Code::InvalidRule, message).about(place))
         };
         if texts.len() > MOST {
-            return Err(Refusal::new(
-                Code::InvalidRule,
-                format!("{name} has more than {MOST} names."),
-            )
-            .about(name));
+            return no(self.named(name), format!("{name} has more than {MOST} entries."));
         }
-        let read = |(at, text): (usize, &String)| {
-            Pattern::new(text).ok_or_else(|| {
-                let message =
-                    format!("{name}[{at}] is no name: 1 to 256 characters without spaces.");
-                Refusal::new(Code::InvalidRule, message).about(format!("{name}[{at}]"))
-            })
-        };
-        texts.iter().enumerate().map(read).collect::<Result<_, _>>().map(Some)
+        let mut entries = Vec::with_capacity(texts.len());
+        for (at, text) in texts.iter().enumerate() {
+            match read(text) {
+                Ok(entry) => entries.push(entry),
+                Err(why) => {
+                    let place = format!("{}[{at}]", self.named(name));
+                    let message = format!("{place}: {why}");
+                    return no(place, message);
+                }
+            }
+        }
+        Ok(Some(entries))
     }
 
     /// Nothing may be left.
@@ -134,7 +266,9 @@ impl Fields {
     /// # Errors
     /// A member that this route does not know.
     pub fn end(self) -> Result<(), Refusal> {
-        nothing_left(self.0.into_keys(), "parameter")
+        let path = self.path;
+        let names = self.members.into_keys().map(|name| format!("{path}{name}"));
+        nothing_left(names, "parameter")
     }
 }
 
@@ -224,7 +358,7 @@ impl Query {
 
 fn nothing_left(mut names: impl Iterator<Item = String>, what: &str) -> Result<(), Refusal> {
     let Some(name) = names.next() else { return Ok(()) };
-    let shown: String = name.chars().take(40).collect();
+    let shown: String = name.chars().take(60).collect();
     let message = format!("'{shown}' is not a {what} of this route.");
     Err(Refusal::new(Code::UnknownParameter, message).about(shown))
 }

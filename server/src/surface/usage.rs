@@ -2,21 +2,19 @@
 //! numbers are the ledger's; this page words them.
 
 use domain::command::Actor;
-use domain::{Class, KeyId, Row};
+use domain::{Class, Code, Correction, Evidence, HoldId, KeyId, Refusal, Row};
 use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
 use http::StatusCode;
 use serde::Serialize;
 use serde::ser::SerializeMap as _;
 use store::{Group, RowQuery, Sum, UsageQuery, UsageSum};
 
-use crate::admin::Desk;
-use crate::call::{Answer, Call};
-use crate::failure::{Failure, rfc3339};
-use crate::surface::fields::{Query, invalid};
+use crate::admin::{Desk, Truth, no_such};
+use crate::call::Call;
+use crate::failure::rfc3339;
+use crate::surface::Reply;
+use crate::surface::fields::{Fields, Query, invalid};
 use crate::surface::reply::{Dollars, json};
-
-type Reply<'a> = BoxFuture<'a, Result<Answer, Failure>>;
 
 const GROUPS: [(&str, Group); 5] = [
     ("key", Group::Key),
@@ -101,7 +99,7 @@ pub fn sums(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
     .boxed()
 }
 
-fn group_of(name: &str) -> Result<Group, domain::Refusal> {
+fn group_of(name: &str) -> Result<Group, Refusal> {
     let found = GROUPS.iter().find(|(known, _)| *known == name);
     found
         .map(|(_, group)| *group)
@@ -161,6 +159,12 @@ struct CallView<'a> {
     units: Units<'a>,
     /// Dollars; null where the model has no price.
     cost: Option<Dollars>,
+    /// Dollars that were held before the call; 0 where no limit on money applied.
+    held: Dollars,
+    /// Tokens that limits counted.
+    tokens: i64,
+    /// Dollars it cost beyond what was held.
+    overrun: Dollars,
     price_version: &'a str,
     /// Pico-dollars per unit of the classes that were used.
     rates: Rates<'a>,
@@ -185,13 +189,22 @@ struct Calls<'a> {
     cut_short: bool,
 }
 
-/// `GET /api/v1/usage/calls?key=…&request_id=…&from=…&until=…&limit=…`, the newest first.
+const EVIDENCE: [Evidence; 3] = [Evidence::Reported, Evidence::Counted, Evidence::Estimated];
+
+fn evidence(query: &mut Query) -> Result<Option<Evidence>, Refusal> {
+    let Some(text) = query.text("evidence") else { return Ok(None) };
+    let found = EVIDENCE.into_iter().find(|evidence| evidence.name() == text);
+    found.map(Some).ok_or_else(|| invalid("evidence", "reported, counted or estimated"))
+}
+
+/// `GET /api/v1/usage/calls?key=…&request_id=…&evidence=…&from=…&until=…&limit=…`, the newest first.
 pub fn calls(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
     async move {
         let mut query = Query::read(call.head.uri.query())?;
         let wanted = RowQuery {
             key: query.parsed::<KeyId>("key", "the hash of a key")?,
             request: query.parsed("request_id", "the x-request-id of an answer")?,
+            evidence: evidence(&mut query)?,
             from: query.moment("from")?,
             until: query.moment("until")?,
             most: query.number("limit", 1, 1_000)?.unwrap_or(100) as usize,
@@ -235,11 +248,65 @@ fn call_view(row: &Row) -> CallView<'_> {
         output_tokens: row.usage.output_tokens(),
         units: Units(&row.usage),
         cost: row.cost.map(Dollars),
+        held: Dollars(row.held),
+        tokens: row.tokens,
+        overrun: Dollars(row.overrun()),
         price_version: &row.price_version,
         rates: Rates(&row.rates),
         began_at: rfc3339(row.began_at),
         gateway_micros: row.ours_micros,
         first_byte_micros: row.first_byte_micros,
         total_micros: row.total_micros,
+    }
+}
+
+#[derive(Serialize)]
+struct Reconciled<'a> {
+    data: CallView<'a>,
+    /// What was given back, the oldest first.
+    corrections: Vec<CorrectionView<'a>>,
+}
+
+#[derive(Serialize)]
+struct CorrectionView<'a> {
+    /// Dollars less.
+    money: Dollars,
+    /// Tokens less.
+    tokens: i64,
+    evidence: &'a str,
+    actor: &'a str,
+    at: String,
+}
+
+/// `POST /api/v1/usage/calls/{attempt}/reconcile`
+pub fn reconcile(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
+    async move {
+        const EVIDENCE_CHARS_MAX: usize = 500;
+        let text = call.parameter.as_deref().unwrap_or_default();
+        let attempt: HoldId = text.parse().map_err(|_| no_such("call"))?;
+        let mut fields = Fields::of(desk, &mut call).await?;
+        let (cost, tokens) = (fields.money("cost")?, fields.whole("tokens")?);
+        let evidence =
+            fields.required("evidence", |fields, name| fields.text(name, EVIDENCE_CHARS_MAX))?;
+        fields.end()?;
+        if cost.is_none() && tokens.is_none() {
+            let message = "Say what the call truly cost, or how many tokens it used, or both.";
+            return Err(Refusal::new(Code::MissingParameter, message).about("cost").into());
+        }
+        let truth = Truth { cost, tokens, evidence };
+        let (row, corrections) = desk.reconcile(actor, attempt, truth, call.at).await?;
+        let corrections = corrections.iter().map(correction_view).collect();
+        Ok(json(StatusCode::OK, &Reconciled { data: call_view(&row), corrections }))
+    }
+    .boxed()
+}
+
+fn correction_view(correction: &Correction) -> CorrectionView<'_> {
+    CorrectionView {
+        money: Dollars(correction.money),
+        tokens: correction.tokens,
+        evidence: &correction.evidence,
+        actor: &correction.actor,
+        at: rfc3339(correction.at),
     }
 }

@@ -78,6 +78,15 @@ fn nobody_passes_a_guard_that_is_not_theirs() {
             );
         };
         tried(None, 401, "missing_api_key");
+        if guard == Guard::Internal {
+            let Callers { regular, manager, disabled, revoked, expired } = &callers;
+            for key in [regular, manager, disabled, revoked, expired] {
+                tried(Some(&key.secret), 403, "wrong_key_type");
+            }
+            tried(Some("sk-nobody-has-this-secret"), 403, "wrong_key_type");
+            tried(Some(checked), 403, "wrong_key_type");
+            continue;
+        }
         tried(Some("sk-nobody-has-this-secret"), 401, "invalid_api_key");
         tried(Some(checked), 401, "invalid_api_key");
         tried(Some(&callers.disabled.secret), 401, "key_disabled");
@@ -94,7 +103,7 @@ fn nobody_passes_a_guard_that_is_not_theirs() {
                 tried(Some(&callers.manager.secret), 403, "wrong_key_type");
             }
             Guard::Holder => tried(Some(MASTER), 403, "wrong_key_type"),
-            Guard::Open => {}
+            Guard::Internal | Guard::Open => {}
         }
     }
     assert!(world.provider.requests().is_empty(), "a refused call reached the provider");

@@ -6,10 +6,14 @@
 mod answers;
 mod bad_input;
 mod calls;
+mod effective;
 mod every_route_is_guarded;
+mod key_limits;
 mod keys;
+mod limits;
 mod meter;
 mod models;
+mod owners;
 mod process;
 mod tidy;
 mod usage;

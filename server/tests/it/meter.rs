@@ -332,16 +332,19 @@ fn a_stream_that_breaks_says_so_and_is_never_free() {
 #[test]
 fn money_is_held_before_the_call_and_a_call_that_does_not_fit_is_refused() {
     let world = World::new();
-    // One call is held at about 16,384 output tokens of ten dollars a million: 0.164 dollars.
-    let key = world.key(&json!({"limit": 0.17}));
-    world.chat(&key.secret, r#"{"prompt_tokens":100,"output_tokens":500}"#).is(200);
-    world.chat(&key.secret, r#"{"prompt_tokens":100,"output_tokens":500}"#).is(200);
-    let refused = world.chat(&key.secret, "").refused(402, "insufficient_quota");
+    // One call is held at 500 output tokens of ten dollars a million, and its prompt.
+    let key = world.key(&json!({"limit": 0.0125}));
+    let mut body = chat("gpt-4o", r#"{"prompt_tokens":100,"output_tokens":500}"#);
+    body["max_tokens"] = json!(500);
+    world.post("/v1/chat/completions", &key.secret, &body).is(200);
+    world.post("/v1/chat/completions", &key.secret, &body).is(200);
+    let refused =
+        world.post("/v1/chat/completions", &key.secret, &body).refused(402, "insufficient_quota");
     assert_eq!(refused.header("x-should-retry"), "false");
     let error = refused.json()["error"].clone();
     assert_eq!(
         (&error["amount"], &error["spent"], &error["held"], &error["scope"]),
-        (&json!("0.17"), &json!("0.0105"), &json!("0"), &json!("key"))
+        (&json!("0.0125"), &json!("0.0105"), &json!("0"), &json!("key"))
     );
     let mut small = chat("gpt-4o", "");
     small["max_tokens"] = json!(100);
@@ -352,8 +355,10 @@ fn money_is_held_before_the_call_and_a_call_that_does_not_fit_is_refused() {
 #[test]
 fn a_limit_outlives_a_restart() {
     let mut world = World::new();
-    let key = world.key(&json!({"limit": 0.17}));
-    world.chat(&key.secret, r#"{"output_tokens":1500}"#).is(200);
+    let key = world.key(&json!({"limit": 0.016}));
+    let mut body = chat("gpt-4o", r#"{"output_tokens":1500}"#);
+    body["max_tokens"] = json!(1_500);
+    world.post("/v1/chat/completions", &key.secret, &body).is(200);
     world.restart();
     world.chat(&key.secret, "").refused(402, "insufficient_quota");
 }
@@ -381,7 +386,7 @@ fn what_cannot_be_bounded_or_metered_is_refused_to_a_key_with_a_money_limit() {
 fn two_hundred_clients_on_one_dollar_never_spend_more_than_it() {
     let world = World::new();
     let key = world.key(&json!({"limit": 1}));
-    let script = r#"{"prompt_tokens":200,"output_tokens":1000,"delay_ms":5}"#;
+    let script = r#"{"prompt_tokens":100,"output_tokens":1000,"delay_ms":5}"#;
     let mut body = chat("gpt-4o", script);
     body["max_tokens"] = json!(1000);
     let (mut served, mut refused) = (0_u64, 0_u64);
@@ -406,13 +411,11 @@ fn two_hundred_clients_on_one_dollar_never_spend_more_than_it() {
     });
     assert_eq!(served + refused, 200);
     assert_eq!(u64::try_from(world.provider.requests().len()).unwrap(), served);
-    let spent = served * gpt_4o_picos(200, 0, 1000);
-    assert!(
-        spent <= 1_000_000_000_000 && spent + 12_000_000_000 > 1_000_000_000_000,
-        "{served} served"
-    );
+    // The last answers were made to fit into what was left.
+    let spent: f64 = world.rows_when(1).iter().map(|row| row["cost"].as_f64().unwrap()).sum();
+    assert!(spent <= 1.0 && spent > 0.98, "{spent} by {served} served");
     let shown = world.get("/api/v1/key", &key.secret).is(200).json()["data"]["usage"].clone();
-    assert_eq!(shown, dollars(spent));
+    assert!((shown.as_f64().unwrap() - spent).abs() < 1e-9, "{shown} {spent}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::path::Path;
 
-use domain::{Correction, HoldId, KeyId, Part, RequestId, Row, Timestamp};
+use domain::{Correction, Evidence, HoldId, KeyId, Part, RequestId, Row, Timestamp};
 
 use super::frame::{self, Entry, Prefix};
 use super::segment::{Frames, Next, Segment};
@@ -16,6 +16,8 @@ pub struct RowQuery {
     pub key: Option<KeyId>,
     /// Only of this request.
     pub request: Option<RequestId>,
+    /// Only those whose usage is known in this way.
+    pub evidence: Option<Evidence>,
     /// Only those that began at this moment or later.
     pub from: Option<Timestamp>,
     /// Only those that began before this moment.
@@ -35,7 +37,8 @@ impl RowQuery {
     }
 
     fn wants(&self, row: &Row) -> bool {
-        self.from.is_none_or(|from| row.began_at >= from)
+        self.evidence.is_none_or(|wanted| row.evidence == wanted)
+            && self.from.is_none_or(|from| row.began_at >= from)
             && self.until.is_none_or(|until| row.began_at < until)
     }
 

@@ -1,7 +1,7 @@
-//! Who did what to which key: one row per act, in the transaction that did it. No digest of a
+//! Who did what to which record: one row per act, in the transaction that did it. No digest of a
 //! secret stands in it, only what a list shows of one.
 
-use domain::{Key, Mask, Timestamp};
+use domain::{Correction, Key, Mask, Owner, Timestamp};
 use rusqlite::{Connection, params};
 use serde::Serialize;
 
@@ -16,7 +16,7 @@ pub struct Act {
     pub actor: String,
     /// What was done: `key.create`.
     pub action: &'static str,
-    /// To whom: the key's id.
+    /// To what: the key's or the owner's id.
     pub subject: String,
 }
 
@@ -31,7 +31,7 @@ pub struct AuditRow {
     pub actor: String,
     /// What was done.
     pub action: String,
-    /// To whom.
+    /// To what.
     pub subject: String,
     /// The record before, as JSON.
     pub before: Option<String>,
@@ -39,41 +39,41 @@ pub struct AuditRow {
     pub after: Option<String>,
 }
 
+/// A record as the trail may show it, in JSON.
+pub(crate) struct Shown(String);
+
 #[derive(Serialize)]
-struct Shown<'a> {
+struct Masked<'a> {
     #[serde(flatten)]
     key: &'a Key,
     masks: Vec<&'a Mask>,
 }
 
-fn shown(key: &Key) -> Result<String, Fault> {
-    let bare = Key { secrets: Vec::new(), ..key.clone() };
-    let masks = key.secrets.iter().map(|secret| &secret.mask).collect();
-    Ok(serde_json::to_string(&Shown { key: &bare, masks })?)
+impl Shown {
+    /// What was done to a row of the ledger.
+    pub(crate) fn correction(correction: &Correction) -> Result<Self, Fault> {
+        Ok(Self(serde_json::to_string(correction)?))
+    }
+
+    pub(crate) fn key(key: &Key) -> Result<Self, Fault> {
+        let bare = Key { secrets: Vec::new(), ..key.clone() };
+        let masks = key.secrets.iter().map(|secret| &secret.mask).collect();
+        Ok(Self(serde_json::to_string(&Masked { key: &bare, masks })?))
+    }
+
+    pub(crate) fn owner(owner: &Owner) -> Result<Self, Fault> {
+        Ok(Self(serde_json::to_string(owner)?))
+    }
 }
 
+/// Writes an act down, with the record before and after it.
 pub(crate) fn write(
     connection: &Connection,
     act: &Act,
-    before: Option<&Key>,
-    after: Option<&Key>,
+    before: Option<Shown>,
+    after: Option<Shown>,
 ) -> Result<(), Fault> {
-    let before = before.map(shown).transpose()?;
-    let after = after.map(shown).transpose()?;
-    insert(connection, act, before.as_deref(), after.as_deref())
-}
-
-/// Writes down an act on something that is no record here, with what it said.
-pub(crate) fn note(connection: &Connection, act: &Act, said: &impl Serialize) -> Result<(), Fault> {
-    insert(connection, act, None, Some(&serde_json::to_string(said)?))
-}
-
-fn insert(
-    connection: &Connection,
-    act: &Act,
-    before: Option<&str>,
-    after: Option<&str>,
-) -> Result<(), Fault> {
+    let (before, after) = (before.map(|shown| shown.0), after.map(|shown| shown.0));
     connection
         .prepare_cached(
             "INSERT INTO audit (at, actor, action, subject, before, after)

@@ -1,6 +1,7 @@
 //! Lists of keys: newest first, a page at a time, found by an index that also answers the filter.
 
-use domain::{Key, KeyId};
+use domain::id::Ulid;
+use domain::{Key, KeyId, ProjectId, TeamId, UserId};
 use rusqlite::{Connection, types::Value};
 
 use crate::fault::Fault;
@@ -10,6 +11,12 @@ use crate::fault::Fault;
 pub struct KeyQuery {
     /// Only those this management key made.
     pub maker: Option<KeyId>,
+    /// Only those of this project.
+    pub project: Option<ProjectId>,
+    /// Only those of this user.
+    pub user: Option<UserId>,
+    /// Only those of this team: its own, and those of its users.
+    pub team: Option<TeamId>,
     /// Revoked ones too.
     pub include_revoked: bool,
     /// Disabled ones too.
@@ -32,14 +39,25 @@ impl KeyQuery {
     fn condition(&self) -> (String, Vec<Value>) {
         let mut parts = vec!["1"];
         let mut values = Vec::new();
-        let id = |id: KeyId| Value::Blob(id.ulid().bytes().to_vec());
-        if let Some(maker) = self.maker {
-            parts.push("maker = ?");
-            values.push(id(maker));
+        for (part, id) in [
+            ("maker = ?", self.maker.map(KeyId::ulid)),
+            ("project = ?", self.project.map(ProjectId::ulid)),
+            ("user = ?", self.user.map(UserId::ulid)),
+            ("id < ?", self.after.map(KeyId::ulid)),
+        ] {
+            if let Some(id) = id {
+                parts.push(part);
+                values.push(blob(id));
+            }
         }
-        if let Some(after) = self.after {
-            parts.push("id < ?");
-            values.push(id(after));
+        if let Some(team) = self.team {
+            parts.push(
+                "id IN (SELECT id FROM key WHERE team = ? AND user IS NULL
+                        UNION ALL
+                        SELECT key.id FROM owner JOIN key ON key.user = owner.id
+                        WHERE owner.team = ?)",
+            );
+            values.extend([blob(team.ulid()), blob(team.ulid())]);
         }
         match (self.include_disabled, self.include_revoked) {
             (true, true) => {}
@@ -54,10 +72,34 @@ impl KeyQuery {
         (parts.join(" AND "), values)
     }
 
-    /// The index that has every column of the condition.
+    /// The index that leaves the fewest keys to look at.
     const fn index(&self) -> &'static str {
-        if self.maker.is_some() { "key_maker" } else { "key_list" }
+        if self.user.is_some() {
+            "key_user"
+        } else if self.team.is_some() {
+            // The condition gives the ids, and this one finds each.
+            "key_list"
+        } else if self.maker.is_some() {
+            "key_maker"
+        } else if self.project.is_some() {
+            "key_project"
+        } else {
+            "key_list"
+        }
     }
+
+    /// Whether nothing but the state is asked for.
+    const fn is_by_state(&self) -> bool {
+        self.maker.is_none()
+            && self.project.is_none()
+            && self.user.is_none()
+            && self.team.is_none()
+            && self.name_contains.is_none()
+    }
+}
+
+fn blob(id: Ulid) -> Value {
+    Value::Blob(id.bytes().to_vec())
 }
 
 /// `text` without its wildcards' meaning.
@@ -98,10 +140,7 @@ pub(crate) fn page(connection: &Connection, query: &KeyQuery) -> Result<Vec<Key>
 pub(crate) fn count(connection: &Connection, query: &KeyQuery) -> Result<u64, Fault> {
     let all = KeyQuery { after: None, ..query.clone() };
     let (condition, values) = all.condition();
-    let index = match (&all.name_contains, all.maker) {
-        (None, None) => "key_state",
-        _ => all.index(),
-    };
+    let index = if all.is_by_state() { "key_state" } else { all.index() };
     let sql = format!("SELECT count(*) FROM key INDEXED BY {index} WHERE {condition}");
     connection
         .prepare_cached(&sql)

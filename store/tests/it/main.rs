@@ -5,6 +5,7 @@
 mod crash;
 mod keys;
 mod limits;
+mod owners;
 mod usage;
 mod world;
 mod writes;

@@ -1,0 +1,54 @@
+//! Pages of lists: how one is asked for, and how it is answered.
+
+use domain::id::Ulid;
+use domain::{Refusal, Secret};
+use serde::Serialize;
+
+use crate::surface::fields::{Query, invalid};
+use crate::surface::mark;
+
+/// Which page.
+pub struct Wanted {
+    /// How many things are on it.
+    pub size: usize,
+    /// Older than this one.
+    pub after: Option<Ulid>,
+}
+
+impl Wanted {
+    /// Reads `page_size` and `page_token`.
+    pub fn read(query: &mut Query, secret: &Secret) -> Result<Self, Refusal> {
+        let size = query.number("page_size", 1, 999)?.unwrap_or(100) as usize;
+        let after = match query.text("page_token") {
+            None => None,
+            Some(token) => Some(mark::read(secret, &token).ok_or_else(|| {
+                invalid("page_token", "the next_page_token of another page of this list")
+            })?),
+        };
+        Ok(Self { size, after })
+    }
+
+    /// How many to ask for: one more than is shown tells whether there is another page.
+    pub const fn ask(&self) -> usize {
+        self.size + 1
+    }
+
+    /// Leaves of `found` what is shown; the token of the next page, where there is one.
+    pub fn cut<T>(
+        &self,
+        found: &mut Vec<T>,
+        secret: &Secret,
+        id: impl Fn(&T) -> Ulid,
+    ) -> Option<String> {
+        let more = found.len() > self.size;
+        found.truncate(self.size);
+        found.last().filter(|_| more).map(|last| mark::make(secret, id(last)))
+    }
+}
+
+/// A page as it is answered.
+#[derive(Serialize)]
+pub struct Page<T> {
+    pub data: Vec<T>,
+    pub next_page_token: Option<String>,
+}

@@ -1,0 +1,335 @@
+//! Limits on requests, tokens, money and calls in flight: what is refused and how, and what is made
+//! to fit. What was held is what the provider was sent.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::world::{MASTER, Reply, TestKey, Unusual, World, chat};
+
+/// A chat with a maximum, whose answer is told to have used so much.
+fn sized(max_tokens: Option<u64>, prompt: u64, output: u64) -> Value {
+    let script = format!(r#"{{"prompt_tokens":{prompt},"output_tokens":{output}}}"#);
+    let mut body = chat("gpt-4o", &script);
+    if let Some(most) = max_tokens {
+        body["max_tokens"] = json!(most);
+    }
+    body
+}
+
+fn post(world: &World, key: &TestKey, body: &Value) -> Reply {
+    world.post("/v1/chat/completions", &key.secret, body)
+}
+
+/// The body that the provider got last.
+fn sent(world: &World) -> Value {
+    let requests = world.provider.requests();
+    serde_json::from_str(requests.last().unwrap()["body"].as_str().unwrap()).unwrap()
+}
+
+fn error(reply: &Reply) -> Value {
+    reply.json()["error"].clone()
+}
+
+fn number(reply: &Reply, header: &str) -> u64 {
+    reply.header(header).parse().unwrap_or_else(|_| panic!("{header}: {}", reply.header(header)))
+}
+
+#[test]
+fn requests_per_minute_are_told_and_kept() {
+    let world = World::new();
+    let key = world.key(&json!({"rpm": 2}));
+    for left in ["1", "0"] {
+        let answer = world.chat(&key.secret, "").is(200);
+        assert_eq!(answer.header("x-ratelimit-limit-requests"), "2");
+        assert_eq!(answer.header("x-ratelimit-remaining-requests"), left);
+        assert_eq!(answer.header("x-ratelimit-reset-requests"), "1m0s");
+        world.clock.advance_seconds(20);
+    }
+    let refused = world.chat(&key.secret, "").refused(429, "rate_limit_exceeded");
+    assert_eq!(refused.header("retry-after"), "20");
+    assert_eq!(refused.header("retry-after-ms"), "20000");
+    assert_eq!(refused.header("x-should-retry"), "");
+    assert_eq!(refused.header("x-ratelimit-limit-requests"), "2");
+    assert_eq!(refused.header("x-ratelimit-remaining-requests"), "0");
+    let told = error(&refused);
+    assert_eq!((&told["type"], &told["param"]), (&json!("rate_limit_error"), &json!("rpm")));
+    assert_eq!((&told["scope"], &told["scope_id"]), (&json!("key"), &json!(key.id)));
+    assert_eq!((&told["unit"], &told["window"]), (&json!("requests"), &json!("60s")));
+    assert_eq!(
+        (&told["amount"], &told["spent"], &told["held"], &told["wanted"]),
+        (&json!(2), &json!(2), &json!(0), &json!(1))
+    );
+    assert!(told["limit_id"].as_str().unwrap().starts_with("lim_"), "{told}");
+    world.clock.advance_seconds(20);
+    world.chat(&key.secret, "").is(200);
+    assert_eq!(world.provider.requests().len(), 3);
+}
+
+#[test]
+fn a_rate_of_nothing_blocks_and_no_retry_is_asked_for() {
+    let world = World::new();
+    let key = world.key(&json!({"rpm": 0}));
+    let refused = world.chat(&key.secret, "").refused(429, "rate_limit_exceeded");
+    assert_eq!(refused.header("x-should-retry"), "false");
+    assert_eq!((refused.header("retry-after"), refused.header("retry-after-ms")), ("", ""));
+    assert!(world.provider.requests().is_empty());
+}
+
+#[test]
+fn anthropics_clients_are_refused_in_their_own_shape() {
+    let world = World::new();
+    let key = world.key(&json!({"rpm": 0}));
+    let body = json!({"model": "claude-sonnet-4-20250514", "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]});
+    let refused =
+        world.post("/v1/messages", &key.secret, &body).refused(429, "rate_limit_exceeded");
+    assert_eq!(error(&refused)["type"], "rate_limit_error");
+    assert_eq!(refused.header("x-should-retry"), "false");
+}
+
+#[test]
+fn a_call_that_is_served_counts_until_its_last_byte() {
+    let world = World::new();
+    let key = world.key(&json!({"max_parallel": 1}));
+    let body = chat("gpt-4o", r#"{"delay_ms":700}"#);
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| post(&world, &key, &body).status);
+        while world.provider.requests().is_empty() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let refused = world.chat(&key.secret, "").refused(429, "concurrency_limit_exceeded");
+        assert_eq!((refused.header("retry-after"), refused.header("x-should-retry")), ("1", ""));
+        let told = error(&refused);
+        assert_eq!((&told["unit"], &told["window"]), (&json!("in_flight"), &Value::Null));
+        assert_eq!((&told["amount"], &told["held"]), (&json!(1), &json!(1)));
+        assert_eq!(first.join().unwrap(), 200);
+    });
+    world.chat(&key.secret, "").is(200);
+}
+
+#[test]
+fn tokens_per_minute_are_held_before_and_settled_after() {
+    let world = World::new();
+    let key = world.key(&json!({"tpm_limit": 2_000}));
+    let answer = post(&world, &key, &sized(Some(1_000), 600, 900)).is(200);
+    assert_eq!(answer.header("x-ratelimit-limit-tokens"), "2000");
+    assert!((700..1_000).contains(&number(&answer, "x-ratelimit-remaining-tokens")));
+    assert_eq!(world.rows()[0]["cost"], json!(0.0105));
+    // 1,500 were used: 500 are left, of which the prompt's bound is a part.
+    let clamped = post(&world, &key, &sized(Some(1_000), 10, 10)).is(200);
+    let most = number(&clamped, "x-weir-max-tokens-clamped");
+    assert!((256..500).contains(&most), "{most}");
+    assert_eq!(sent(&world)["max_tokens"], most);
+    post(&world, &key, &sized(Some(300), 200, 250)).is(200);
+    let refused = post(&world, &key, &sized(Some(300), 10, 10)).refused(429, "rate_limit_exceeded");
+    assert_eq!(refused.header("retry-after"), "60");
+    assert_eq!(refused.header("x-ratelimit-remaining-tokens"), "30");
+    let told = error(&refused);
+    assert_eq!((&told["unit"], &told["param"]), (&json!("tokens"), &json!("tpm")));
+    assert_eq!((&told["spent"], &told["held"]), (&json!(1_970), &json!(0)));
+    world.clock.advance_seconds(61);
+    post(&world, &key, &sized(Some(300), 10, 10)).is(200);
+}
+
+#[test]
+fn a_call_that_fits_no_minute_is_the_callers_to_mend() {
+    let world = World::new();
+    let key = world.key(&json!({"tpm_limit": 1_000}));
+    let mut body = sized(Some(100), 10, 10);
+    let words: String = (0..2_000).map(|number| format!(" {number}")).collect();
+    body["messages"][0]["content"] = json!(words);
+    let refused = post(&world, &key, &body).refused(400, "request_exceeds_limit");
+    assert_eq!(refused.header("x-should-retry"), "false");
+    assert_eq!(error(&refused)["amount"], 1_000);
+    assert!(world.provider.requests().is_empty());
+}
+
+#[test]
+fn tokens_of_a_day_come_back_with_the_next() {
+    let world = World::new();
+    let key = world.key(&json!({"daily_token_limit": 1_000}));
+    post(&world, &key, &sized(Some(300), 200, 300)).is(200);
+    post(&world, &key, &sized(Some(300), 150, 300)).is(200);
+    let refused = post(&world, &key, &sized(Some(300), 1, 1)).refused(429, "rate_limit_exceeded");
+    // 1,800,000,000 is 2027-01-15T08:00:00Z.
+    assert_eq!(refused.header("retry-after"), (16 * 3_600).to_string());
+    assert_eq!(refused.header("x-should-retry"), "false");
+    assert_eq!(refused.header("x-ratelimit-reset-tokens"), "16h0m0s");
+    let told = error(&refused);
+    assert_eq!(
+        (&told["window"], &told["resets_at"], &told["spent"]),
+        (&json!("day"), &json!("2027-01-16T00:00:00Z"), &json!(950))
+    );
+    world.clock.advance_seconds(16 * 3_600);
+    post(&world, &key, &sized(Some(300), 1, 1)).is(200);
+}
+
+#[test]
+fn a_call_without_a_maximum_leaves_room_for_others() {
+    let world = World::new();
+    // Half of 0.1 dollars is some 5,000 tokens of output.
+    let key = world.key(&json!({"limit": 0.1}));
+    let clamped = post(&world, &key, &sized(None, 10, 10)).is(200);
+    let most = number(&clamped, "x-weir-max-tokens-clamped");
+    assert!((4_900..5_000).contains(&most), "{most}");
+    assert_eq!(sent(&world)["max_completion_tokens"], most);
+    // Enough for all that the model can give: that is what the provider is told.
+    let rich = world.key(&json!({"limit": 10}));
+    let whole = post(&world, &rich, &sized(None, 10, 10)).is(200);
+    assert_eq!(whole.header("x-weir-max-tokens-clamped"), "");
+    assert_eq!(sent(&world)["max_completion_tokens"], 16_384);
+    // Without a limit, nothing is touched.
+    let any = world.any_key();
+    let body = sized(None, 10, 10);
+    post(&world, &any, &body).is(200);
+    assert_eq!(world.provider.requests().last().unwrap()["body"], body.to_string());
+}
+
+#[test]
+fn what_is_held_is_what_was_sent_times_the_answers() {
+    let world = World::new();
+    let key = world.key(&json!({"limit": 0.1}));
+    let mut body = sized(Some(16_000), 10, 10);
+    body["n"] = json!(4);
+    let clamped = post(&world, &key, &body).is(200);
+    let most = number(&clamped, "x-weir-max-tokens-clamped");
+    // Four answers of ten micro-dollars a token, and a prompt.
+    assert!(most * 4 < 10_000 && most * 4 > 9_900, "{most}");
+    assert_eq!(sent(&world)["max_tokens"], most);
+}
+
+#[test]
+fn a_maximum_is_not_lowered_below_the_floor() {
+    let world = World::new();
+    // 0.004 dollars are 400 tokens of output; half of it would be less than the floor.
+    let key = world.key(&json!({"limit": 0.004}));
+    let clamped = post(&world, &key, &sized(None, 10, 10)).is(200);
+    assert_eq!(number(&clamped, "x-weir-max-tokens-clamped"), 256);
+    // 0.002 dollars are 200 tokens: less than the floor, but what the client asked for fits.
+    let poor = world.key(&json!({"limit": 0.002}));
+    let refused = post(&world, &poor, &sized(None, 10, 10)).refused(402, "insufficient_quota");
+    assert_eq!(refused.header("x-should-retry"), "false");
+    let told = error(&refused);
+    assert_eq!(
+        (&told["unit"], &told["amount"], &told["spent"]),
+        (&json!("money"), &json!("0.002"), &json!("0"))
+    );
+    post(&world, &poor, &sized(Some(1_000), 10, 10)).refused(402, "insufficient_quota");
+    let small = post(&world, &poor, &sized(Some(100), 10, 10)).is(200);
+    assert_eq!(small.header("x-weir-max-tokens-clamped"), "");
+    let env = vec![("WEIR_FLOOR_TOKENS", "64".to_owned())];
+    let low = World::with(Unusual { env, ..Unusual::default() });
+    let poor = low.key(&json!({"limit": 0.002}));
+    post(&low, &poor, &sized(None, 10, 10)).is(200);
+}
+
+#[test]
+fn a_prompt_is_counted_in_tokens_where_its_bytes_do_not_fit() {
+    let world = World::new();
+    let key = world.key(&json!({"tpm_limit": 2_000}));
+    let words = "the quick brown fox ".repeat(300);
+    let mut body = json!({"model": "gpt-4o", "max_tokens": 300, "messages": [{"role": "user", "content": words}]});
+    // 6,000 bytes are 1,200 tokens.
+    let answer = post(&world, &key, &body).is(200);
+    assert_eq!(answer.header("x-weir-max-tokens-clamped"), "");
+    assert!((300..500).contains(&number(&answer, "x-ratelimit-remaining-tokens")));
+    // No public vocabulary: bytes count.
+    let other = world.key(&json!({"tpm_limit": 2_000}));
+    body["model"] = json!("claude-sonnet-4-20250514");
+    world.post("/v1/messages", &other.secret, &body).refused(400, "request_exceeds_limit");
+}
+
+#[test]
+fn a_token_limit_needs_no_price_and_no_published_maximum() {
+    let world = World::new();
+    let key = world.key(&json!({"tpm_limit": 4_000}));
+    let body = chat("gpt-99-unheard-of", r#"{"prompt_tokens":10,"output_tokens":10}"#);
+    let clamped = post(&world, &key, &body).is(200);
+    let most = number(&clamped, "x-weir-max-tokens-clamped");
+    assert!((1_700..2_000).contains(&most), "{most}");
+    assert_eq!(sent(&world)["max_completion_tokens"], most);
+}
+
+#[test]
+fn what_no_answer_told_counts_as_held() {
+    let world = World::new();
+    let key = world.key(&json!({"tpm_limit": 2_000}));
+    let mut body = chat("gpt-4o", r#"{"usage":"none","output_tokens":10}"#);
+    body["max_tokens"] = json!(1_800);
+    post(&world, &key, &body).is(200);
+    let refused = post(&world, &key, &sized(Some(300), 10, 10)).refused(429, "rate_limit_exceeded");
+    assert!(error(&refused)["spent"].as_i64().unwrap() > 1_800);
+}
+
+#[test]
+fn speech_and_pictures_by_the_piece_have_a_bound() {
+    let world = World::new();
+    let key = world.key(&json!({"limit": 0.1}));
+    let speech = json!({"model": "tts-1", "voice": "alloy", "input": "a".repeat(1_000)});
+    world.post("/v1/audio/speech", &key.secret, &speech).is(200);
+    assert_eq!(world.rows_when(1)[0]["cost"], json!(0.015));
+    let long = json!({"model": "tts-1", "voice": "alloy", "input": "a".repeat(20_000)});
+    world.post("/v1/audio/speech", &key.secret, &long).refused(402, "insufficient_quota");
+    let by_token = json!({"model": "gpt-4o-mini-tts", "voice": "alloy", "input": "Hi"});
+    world
+        .post("/v1/audio/speech", &key.secret, &by_token)
+        .refused(403, "unbounded_feature_for_hard_limit");
+}
+
+#[test]
+fn a_provider_that_uses_more_tokens_than_it_may_is_booked_truthfully() {
+    let world = World::new();
+    let key = world.key(&json!({"tpm_limit": 2_000}));
+    let mut body = chat("gpt-4o", r#"{"ignore_max":true,"prompt_tokens":10,"output_tokens":3000}"#);
+    body["max_tokens"] = json!(10);
+    post(&world, &key, &body).is(200);
+    assert_eq!(world.rows()[0]["output_tokens"], 3_000);
+    let refused = post(&world, &key, &sized(Some(10), 1, 1)).refused(429, "rate_limit_exceeded");
+    assert_eq!(error(&refused)["spent"], 3_010);
+}
+
+#[test]
+fn each_credential_that_was_tried_has_a_row_and_the_request_counts_once() {
+    let two = "[providers.openai]\napi_keys = [\"sk-one\", \"sk-two\"]\nbase_url = \"{fake}/v1\"\n";
+    let world = World::with(Unusual { settings_file: two, ..Unusual::default() });
+    let key = world.key(&json!({"rpm": 5, "limit": 1}));
+    let answer = world.chat(&key.secret, r#"{"status":429}"#);
+    assert_eq!(answer.status, 429);
+    let rows = world.rows();
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    assert!(rows.iter().all(|row| row["cost"] == 0 && row["ending"] == "provider_error"));
+    assert_ne!(rows[0]["id"], rows[1]["id"]);
+    let next = world.chat(&key.secret, "").is(200);
+    assert_eq!(next.header("x-ratelimit-remaining-requests"), "3");
+}
+
+#[test]
+fn a_provider_that_cannot_be_reached_takes_no_request() {
+    let down = "[providers.down]\napi_key = \"sk-x\"\nbase_url = \"http://127.0.0.1:9/v1\"\n";
+    let world = World::with(Unusual { settings_file: down, ..Unusual::default() });
+    let key = world.key(&json!({"rpm": 1}));
+    post(&world, &key, &chat("down/m", "")).refused(502, "upstream_failed");
+    world.chat(&key.secret, "").is(200);
+    world.chat(&key.secret, "").refused(429, "rate_limit_exceeded");
+}
+
+#[test]
+fn what_cannot_be_metered_is_refused_under_a_token_limit_too() {
+    let world = World::new();
+    let key = world.key(&json!({"daily_token_limit": 1_000_000}));
+    for (path, body) in [
+        ("/v1/assistants", json!({"model": "gpt-4o"})),
+        ("/v1/responses", json!({"model": "gpt-4o", "input": "Hi", "background": true})),
+        (
+            "/v1/responses",
+            json!({"model": "gpt-99-unheard-of", "input": "Hi", "previous_response_id": "resp_1"}),
+        ),
+    ] {
+        world.post(path, &key.secret, &body).refused(403, "unbounded_feature_for_hard_limit");
+    }
+    // What is free counts as a request and as nothing else.
+    let moderation = json!({"input": "Hi"});
+    world.post("/v1/moderations", &key.secret, &moderation).is(200);
+    assert!(world.get("/v1/models", &key.secret).is(200).text.contains("gpt-4o"));
+    assert!(!world.get("/api/v1/keys", MASTER).is(200).text.is_empty());
+}
