@@ -239,6 +239,10 @@ fn check(limits: &[Limit]) -> Result<(), Refusal> {
         return no(format!("There may be at most {LIMITS_MAX} limits on one thing."));
     }
     for (place, limit) in limits.iter().enumerate() {
+        if limit.unit == Unit::Money && matches!(limit.window, Window::Rolling { .. }) {
+            // What must survive everything counts in turns that begin at a known moment.
+            return no("A limit on money counts for ever, per calendar day, week or month, or per so many hours or more; not per rolling seconds.".to_owned());
+        }
         if limits.iter().take(place).any(|other| other.is_like(limit)) {
             return no(format!(
                 "Two limits count {} per the same window: one of them is enough.",

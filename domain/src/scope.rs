@@ -14,6 +14,7 @@ use crate::limit::{Limit, Unit};
 use crate::refusal::Refusal;
 use crate::rule::Rules;
 use crate::time::Timestamp;
+use crate::window::Window;
 
 /// Something that limits and rules can hang on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -127,6 +128,16 @@ pub struct Defaults {
 }
 
 impl Defaults {
+    /// The longest rolling window among them, in seconds.
+    pub fn longest_rolling(&self) -> u32 {
+        let all = [&self.instance, &self.project, &self.team, &self.user, &self.key];
+        let seconds = |limit: &Limit| match limit.window {
+            Window::Rolling { seconds } => seconds,
+            Window::Lifetime | Window::Calendar { .. } | Window::Anchored { .. } => 0,
+        };
+        all.into_iter().flatten().map(seconds).max().unwrap_or(0)
+    }
+
     /// All of them, each with the kind of scope it hangs on.
     pub fn all(&self) -> impl Iterator<Item = (&'static str, &Limit)> {
         let Self { instance, project, team, user, key, .. } = self;

@@ -4,6 +4,7 @@
 
 mod correction;
 mod effective;
+mod explain;
 mod owners;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::relay::Guard;
 
 pub use correction::Truth;
 pub use effective::{Effective, Found, From, Layer, Standing};
+pub use explain::{Explanation, Question, Verdict};
 pub use owners::{OwnerKind, no_such};
 
 /// What every act needs.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use data_encoding::HEXLOWER;
 use domain::secret::Kind;
 use domain::{Clock, Digest, Entropy, Secret};
-use store::{Options, Recovery, Store};
+use store::{Health, Options, Recovery, Store};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
@@ -77,6 +77,10 @@ impl App {
             durability: config.durability,
             cached_keys: config.cached_keys,
             ..Options::default()
+        };
+        let options = Options {
+            lookback_seconds: options.lookback_seconds.max(config.defaults.longest_rolling()),
+            ..options
         };
         let store = Arc::new(Store::open(&config.data, options, now)?);
         tell(store.recovery());
@@ -149,6 +153,18 @@ impl App {
     /// The master key, where this start made it. It is shown once.
     pub fn take_made_master_key(&mut self) -> Option<Secret> {
         self.made_master_key.take()
+    }
+
+    /// Waits until the ledger cannot be written and will not be again before another start. A disk
+    /// that is full is not broken: it is waited for.
+    pub async fn broken(&self) -> Arc<str> {
+        const LOOKS: Duration = Duration::from_millis(250);
+        loop {
+            if let Health::Broken(why) = self.desk.gate.store.health() {
+                return why;
+            }
+            tokio::time::sleep(LOOKS).await;
+        }
     }
 
     /// Admits nothing more, lets calls in flight end, closes what is left, and writes everything down.

@@ -82,8 +82,8 @@ struct Top {
     /// What is billed by the piece and not by tokens.
     pieces: Option<(Class, u64)>,
     is_free: bool,
-    /// Whether it is kept to the plain service tier.
-    is_pinned: bool,
+    /// The service tier it is kept to, where one can be asked for.
+    tier: Option<&'static str>,
 }
 
 impl Ceiling {
@@ -261,7 +261,7 @@ impl Top {
                 ));
             }
         };
-        let published = model.and_then(|model| model.max_output_tokens).filter(|_| !has_betas);
+        let published = published(route, size);
         let longest = match (ask.output_cap, published.or(window.filter(|_| !has_betas))) {
             _ if dialect == Dialect::Embeddings => Some(0),
             (Some(cap), Some(most)) => Some(cap.min(most)),
@@ -278,9 +278,9 @@ impl Top {
         let is_natural = ask.output_cap.is_none() && published.is_none();
         // In any service tier, for the provider's account may have another than the plain one, unless
         // the plain one is asked for.
-        let is_pinned = route.provider.pins_tier(dialect);
+        let tier = route.provider.pins_tier(dialect).then_some("default");
         let route = Arc::clone(route);
-        Ok(Self { route, input, longest, is_natural, is_text, pieces: None, is_free, is_pinned })
+        Ok(Self { route, input, longest, is_natural, is_text, pieces: None, is_free, tier })
     }
 
     /// Pictures and speech that are billed by the picture and by the character, and by nothing else.
@@ -310,7 +310,7 @@ impl Top {
             is_text: false,
             pieces: Some((class, units)),
             is_free,
-            is_pinned: false,
+            tier: None,
         })
     }
 
@@ -318,14 +318,13 @@ impl Top {
         if self.is_free {
             return Some(Money::ZERO);
         }
-        let bounds = match self.pieces {
-            Some((class, units)) => Bounds::new(0, 0).at_most(class, units),
-            None => {
-                let output = self.output(output).saturating_mul(answers);
-                Bounds::new(self.input, output).at_most(Class::ToolCalls, 0)
-            }
+        let bounds = if let Some((class, units)) = self.pieces {
+            Bounds::new(0, 0).at_most(class, units)
+        } else {
+            let output = self.output(output).saturating_mul(answers);
+            Bounds::new(self.input, output).at_most(Class::ToolCalls, 0)
         };
-        let bounds = if self.is_pinned { bounds.in_tier("default") } else { bounds };
+        let bounds = self.tier.map_or(bounds, |tier| bounds.in_tier(tier));
         pricing::ceiling(&self.route.priced.as_ref()?.prices, when, &bounds)
     }
 
@@ -340,6 +339,18 @@ impl Top {
     fn output(&self, output: u64) -> u64 {
         self.longest.map_or(output, |longest| output.min(longest))
     }
+}
+
+/// The longest answer by its maker's word, or what a request without a maximum gets.
+fn published(route: &Route, size: Size<'_>) -> Option<u64> {
+    // OpenAI's legacy completions are short where nobody asks for more; they are not made longer.
+    const COMPLETION: u64 = 16;
+    let is_short = size.dialect == Dialect::Completions && size.ask.output_cap.is_none();
+    if is_short && route.provider.has_models_of("openai") {
+        return Some(COMPLETION);
+    }
+    let model = route.priced.as_deref().filter(|_| !size.has_betas);
+    model.and_then(|model| model.max_output_tokens)
 }
 
 /// Whether some call on this route could pass under a money limit: what `GET models` shows to a key

@@ -3,6 +3,7 @@
 //! either way the same routes as everybody else.
 
 mod administer;
+mod explain;
 mod greeting;
 mod reconcile;
 mod send;
@@ -145,10 +146,19 @@ fn serve(raw: &mut Raw) -> anyhow::Result<()> {
         tracing::warn!(%error, "nobody reads what a person needs next");
     }
     tracing::info!(address = %app.address(), "ready");
-    runtime.block_on(stop.wait());
+    let broken = runtime.block_on(async {
+        tokio::select! {
+            () = stop.wait() => None,
+            why = app.broken() => Some(why),
+        }
+    });
     tracing::info!("stopping: calls in flight may end");
     app.stop();
-    Ok(())
+    match broken {
+        None => Ok(()),
+        // Whoever watches over the process starts it again, and the start finds out what is written.
+        Some(why) => anyhow::bail!("the ledger could not be written: {why}"),
+    }
 }
 
 fn warn_of_open_doors(config: &Config) {

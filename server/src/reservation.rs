@@ -312,12 +312,13 @@ impl Reservation {
         // Without the provider's word, what was held is what limits count; and without a price for
         // what it reported, too, where money is held.
         let used = i64::try_from(usage.tokens()).unwrap_or(i64::MAX);
-        let known = evidence == Evidence::Reported;
-        let tokens = self.bound.tokens.filter(|_| !known).unwrap_or(used);
-        if let Some(most) = self.bound.money.filter(|_| !known || cost.is_none()) {
-            cost = Some(most);
+        let held_tokens = self.bound.tokens.filter(|_| evidence != Evidence::Reported);
+        let held_money = self.bound.money.filter(|_| held_tokens.is_some() || cost.is_none());
+        if held_tokens.is_some() || held_money.is_some() {
             evidence = Evidence::Estimated;
         }
+        let tokens = held_tokens.unwrap_or(used);
+        cost = held_money.or(cost);
         let row = self.row(&hold, sent, Outcome { usage, evidence, cost, tokens, rates, ending });
         self.tell_overrun(&row);
         if let Err(fault) = self.gate.store.settle(hold, &row) {

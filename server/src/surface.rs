@@ -3,6 +3,7 @@
 //! is decided in `gate` (calls to models) and `admin` (everything else).
 
 pub mod effective;
+pub mod explain;
 pub mod fields;
 pub mod inference;
 pub mod keys;
@@ -242,8 +243,10 @@ pub static OURS: &[Endpoint] = &[
     ours("/api/v1/keys/{id}", PATCH, Guard::Manager, keys::update),
     ours("/api/v1/keys/{id}", DELETE, Guard::Manager, keys::revoke),
     ours("/api/v1/keys/{id}/effective", GET, Guard::Manager, effective::of_key),
+    ours("/api/v1/keys/{id}/explain", POST, Guard::Manager, explain::of_key),
     ours("/api/v1/key", GET, Guard::Holder, keys::own),
     ours("/api/v1/key/effective", GET, Guard::Holder, effective::own),
+    ours("/api/v1/key/explain", POST, Guard::Holder, explain::own),
     ours("/api/v1/instance", GET, Guard::Master, owners::instance),
     ours("/api/v1/instance", PATCH, Guard::Master, owners::update_instance),
     ours("/api/v1/instance/effective", GET, Guard::Master, effective::of_instance),

@@ -102,6 +102,9 @@ pub(crate) struct Setting {
     pub(crate) probe: Option<DiskProbe>,
 }
 
+/// Tells when an entry is written, or why it is not.
+pub(crate) type Written = oneshot::Receiver<Result<(), Fault>>;
+
 /// Rows that may wait for a full disk, in bytes.
 const WAITING_MAX: usize = 64 << 20;
 
@@ -187,17 +190,28 @@ impl Journal {
 
     /// Appends an entry.
     pub(crate) fn push(&self, frame: &[u8], fold: Fold) -> Result<(), Fault> {
-        self.append(frame, fold, None)
+        self.append(frame, [fold], None)
     }
 
-    /// Appends an entry, and waits until it is written.
-    pub(crate) async fn push_through(&self, frame: &[u8], fold: Fold) -> Result<(), Fault> {
+    /// Appends two entries, both or neither.
+    pub(crate) fn push_both(&self, frames: [&[u8]; 2], folds: [Fold; 2]) -> Result<(), Fault> {
+        self.append(&frames.concat(), folds, None)
+    }
+
+    /// Appends an entry, and tells when it is written.
+    pub(crate) fn push_through(&self, frame: &[u8], fold: Fold) -> Result<Written, Fault> {
         let (waiter, written) = oneshot::channel();
-        self.append(frame, fold, Some(waiter))?;
-        written.await.unwrap_or(Err(Fault::Closed))
+        self.append(frame, [fold], Some(waiter))?;
+        Ok(written)
     }
 
-    fn append(&self, frame: &[u8], fold: Fold, waiter: Option<Reply<()>>) -> Result<(), Fault> {
+    /// Appends whole frames, with a fold for each.
+    fn append(
+        &self,
+        frames: &[u8],
+        folds: impl IntoIterator<Item = Fold>,
+        waiter: Option<Reply<()>>,
+    ) -> Result<(), Fault> {
         let mut queue = self.shared.queue.lock();
         if queue.closed {
             return Err(Fault::Closed);
@@ -206,11 +220,11 @@ impl Journal {
             drop(queue);
             return Err(self.shared.why_broken());
         }
-        if queue.bytes.len() + queue.in_hand + frame.len() > WAITING_MAX {
+        if queue.bytes.len() + queue.in_hand + frames.len() > WAITING_MAX {
             return Err(Fault::LedgerFull);
         }
-        queue.bytes.extend_from_slice(frame);
-        queue.folds.push(fold);
+        queue.bytes.extend_from_slice(frames);
+        queue.folds.extend(folds);
         let in_a_hurry = waiter.is_some() && mem::take(&mut queue.lingers);
         queue.waiters.extend(waiter);
         let wake = mem::take(&mut queue.asleep) || in_a_hurry;
@@ -276,6 +290,13 @@ impl Journal {
             let _ = thread.join();
         }
         self.check()
+    }
+}
+
+/// A store that could not be opened to its end leaves nothing behind that writes.
+impl Drop for Journal {
+    fn drop(&mut self) {
+        let _ = self.close();
     }
 }
 

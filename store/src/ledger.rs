@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use domain::ledger::{Balance, Fit, Loaded, NotHeld, Now, Rates, Room, Short};
 use domain::{
-    Correction, Hold, HoldId, Ledger, LimitId, Part, Row, Scope, ScopedLimit, Timestamp, Unit,
-    Used, Want, Window,
+    Correction, Hold, HoldId, Ledger, LimitId, Money, Part, Row, Scope, ScopedLimit, Timestamp,
+    Unit, Used, Want, Window,
 };
 use parking_lot::Mutex;
 
@@ -123,9 +123,13 @@ impl Balances {
         loop {
             let missing = {
                 let mut ledger = self.ledger.lock();
-                if ledger.len() > SCOPES_MOST {
+                let scopes = ledger.len();
+                if scopes > SCOPES_MOST {
                     ledger.forget_idle(now);
-                    self.generation.fetch_add(1, Ordering::AcqRel);
+                    // Where all of them are busy, nobody has to load anything again.
+                    if ledger.len() < scopes {
+                        self.generation.fetch_add(1, Ordering::AcqRel);
+                    }
                 }
                 ledger.missing(limits)
             };
@@ -171,32 +175,55 @@ impl Balances {
         held: &mut Held,
         row: &Row,
     ) -> Result<(), Fault> {
-        let frame = Frame::of(EntryRef::Began(row, held.hold.parts()))?;
-        let fold = Fold::began(row, frame.payload());
+        let written = {
+            let frame = Frame::of(EntryRef::Began(row, held.hold.parts()))?;
+            let fold = Fold::began(row, frame.payload());
+            if held.hold.is_durable() {
+                Some(journal.push_through(frame.bytes(), fold)?)
+            } else {
+                journal.push(frame.bytes(), fold)?;
+                None
+            }
+        };
         // Before the wait: who stops waiting, or is told that the disk is full, has to close it.
         held.begun = true;
-        if held.hold.is_durable() {
-            journal.push_through(frame.bytes(), fold).await
-        } else {
-            journal.push(frame.bytes(), fold)
+        match written {
+            Some(written) => written.await.unwrap_or(Err(Fault::Closed)),
+            None => Ok(()),
         }
     }
 
-    /// Records `row`, and closes `held` with what it says. Where the row cannot be recorded, it
-    /// still counts until the next start, which then charges what was held.
+    /// Records `row`, and closes `held` with what it says.
     pub(crate) fn settle(&self, journal: &Journal, held: Held, row: &Row) -> Result<(), Fault> {
-        let pushed = push_row(journal, row, held.hold.parts());
-        self.ledger.lock().settle(held.hold, row.used());
-        pushed
+        let parts = held.hold.parts();
+        let began = if held.begun || parts.is_empty() {
+            Ok(())
+        } else {
+            // Only what began says where a row counts, when the journal is read again.
+            push_began(journal, row, parts)
+        };
+        let written = began.and_then(|()| push_row(journal, row, parts));
+        if written.is_err() && held.begun {
+            self.charge(held);
+        } else {
+            self.ledger.lock().settle(held.hold, row.used());
+        }
+        written
+    }
+
+    /// Closes `held` as the next start will, where nothing better can be written any more.
+    fn charge(&self, held: Held) {
+        let Want { money, tokens, .. } = held.hold.want();
+        self.ledger.lock().settle(held.hold, Used { money, tokens });
     }
 
     /// Closes `held` with nothing used: nothing was sent.
     pub(crate) fn release(&self, journal: &Journal, held: Held) {
-        if held.begun {
-            // What cannot be written any more is charged by the next start, not forgotten.
-            let _ = push_released(journal, held.hold.id());
+        if held.begun && push_released(journal, held.hold.id()).is_err() {
+            self.charge(held);
+        } else {
+            self.ledger.lock().release(held.hold);
         }
-        self.ledger.lock().release(held.hold);
     }
 
     /// Closes `held` for a call that was made, cost nothing, and has no row.
@@ -205,7 +232,9 @@ impl Balances {
             let attempt = held.hold.id();
             let fold = Fold::finished(attempt, held.hold.parts());
             let frame = Frame::of(EntryRef::Finished(attempt));
-            let _ = frame.and_then(|frame| journal.push(frame.bytes(), fold));
+            if frame.and_then(|frame| journal.push(frame.bytes(), fold)).is_err() {
+                return self.charge(held);
+            }
         }
         self.ledger.lock().settle(held.hold, Used::default());
     }
@@ -218,10 +247,18 @@ impl Balances {
         row: &Row,
         id: HoldId,
     ) -> Result<Held, Fault> {
-        let written = if held.begun { push_released(journal, held.hold.id()) } else { Ok(()) };
         // The limits count the request once, with the attempt that comes last.
-        if let Err(fault) = written.and_then(|()| push_row(journal, row, &[])) {
-            self.ledger.lock().release(held.hold);
+        let written = if held.begun {
+            push_passed_on(journal, held.hold.id(), row)
+        } else {
+            push_row(journal, row, &[])
+        };
+        if let Err(fault) = written {
+            if held.begun {
+                self.charge(held);
+            } else {
+                self.ledger.lock().release(held.hold);
+            }
             return Err(fault);
         }
         Ok(Held { hold: held.hold.renamed(id), begun: false })
@@ -289,6 +326,19 @@ pub(crate) fn push_row(journal: &Journal, row: &Row, parts: &[Part]) -> Result<(
     journal.push(frame.bytes(), Fold::row(row, parts))
 }
 
+fn push_began(journal: &Journal, row: &Row, parts: &[Part]) -> Result<(), Fault> {
+    let frame = Frame::of(EntryRef::Began(row, parts))?;
+    journal.push(frame.bytes(), Fold::began(row, frame.payload()))
+}
+
+/// Records a row that counts nowhere, and that nothing is held for it any more.
+fn push_passed_on(journal: &Journal, attempt: HoldId, row: &Row) -> Result<(), Fault> {
+    let released = Frame::of(EntryRef::Released(attempt))?;
+    let frame = Frame::of(EntryRef::Row(row))?;
+    let folds = [Fold::released(attempt), Fold::row(row, &[])];
+    journal.push_both([released.bytes(), frame.bytes()], folds)
+}
+
 fn push_released(journal: &Journal, attempt: HoldId) -> Result<(), Fault> {
     let frame = Frame::of(EntryRef::Released(attempt))?;
     journal.push(frame.bytes(), Fold::released(attempt))
@@ -318,10 +368,11 @@ fn counts_the_past(window: Window) -> bool {
 
 fn turn(journal: &Journal, scoped: &ScopedLimit, known: &Known, now: Now) -> Result<Loaded, Fault> {
     let recent = Vec::new();
-    let amount = known.before.unwrap_or_default().nanos();
-    if known.turn.is_some() || amount == 0 {
+    // Even of nothing: what calls cost that are in flight, and were admitted before there was this
+    // limit, is not what was spent before it.
+    let Some(amount) = known.before.map(Money::nanos) else {
         return Ok(Loaded { turn: known.turn, recent });
-    }
+    };
     let start = scoped.limit.window.span(now.wall).start;
     let (scope, limit) = (scoped.scope, scoped.limit.id);
     let seeded = Seeded { scope, limit, turn: start.micros(), amount };

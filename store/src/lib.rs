@@ -62,7 +62,8 @@ pub struct Options {
     pub cached_owners: usize,
     /// How large a journal segment grows before the next one is begun.
     pub segment_bytes: u64,
-    /// The longest rolling window that any limit has, in seconds.
+    /// The longest rolling window that any limit outside of the store has, in seconds; those in it
+    /// are known.
     pub lookback_seconds: u32,
     /// Stands before the disk, in tests.
     pub probe: Option<DiskProbe>,
@@ -75,7 +76,7 @@ impl Default for Options {
             cached_keys: 100_000,
             cached_owners: 100_000,
             segment_bytes: 64 << 20,
-            lookback_seconds: 60,
+            lookback_seconds: registry::USUAL_ROLLING,
             probe: None,
         }
     }
@@ -106,15 +107,16 @@ impl Store {
         let (records, sums) = (home.records(), home.sums());
         let writer = database::writer(&records, Commits::Synced, registry::STEPS)?;
         let owners = Owners::new(options.cached_owners, registry::owners::found(&writer)?);
+        let lookback_seconds = options.lookback_seconds.max(registry::longest_rolling(&writer)?);
         let keeper = Keeper::new(database::writer(&sums, Commits::Lazy, SUMS_STEPS)?)?;
         let setting = Setting {
             dir: home.ledger(),
             durability: options.durability,
             segment_bytes: options.segment_bytes,
-            lookback_seconds: options.lookback_seconds,
+            lookback_seconds,
             probe: options.probe,
         };
-        let until = now.plus_seconds(options.lookback_seconds.into());
+        let until = now.plus_seconds(lookback_seconds.into());
         let (journal, Recovered { report, killed, recent }) = Journal::open(setting, keeper, now)?;
         // Calls that were in flight when the last process ended are charged what was held for them.
         for began in killed {

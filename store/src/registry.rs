@@ -8,7 +8,7 @@ pub(crate) mod owners;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use domain::{Digest, Key, KeyId, KeyState, Scope, Timestamp};
+use domain::{Digest, Key, KeyId, KeyState, Limit, Scope, Timestamp, Window};
 use rusqlite::{
     Connection, ErrorCode, OptionalExtension as _, Transaction, TransactionBehavior, params,
 };
@@ -82,6 +82,7 @@ fn homes(key: &Key) -> impl Iterator<Item = Scope> {
 }
 
 fn insert_record(connection: &Connection, key: &Key) -> Result<(), Fault> {
+    note_rolling(connection, &key.limits)?;
     let record = serde_json::to_string(key)?;
     connection
         .prepare_cached(
@@ -162,6 +163,7 @@ fn is_at(expected: Option<u64>, found: u64) -> Result<(), Fault> {
 }
 
 fn update_record(connection: &Connection, before: &Key, after: &Key) -> Result<(), Fault> {
+    note_rolling(connection, &after.limits)?;
     let record = serde_json::to_string(after)?;
     connection
         .prepare_cached(
@@ -236,6 +238,31 @@ fn parsed(record: rusqlite::Result<Option<String>>) -> Result<Option<Key>, Fault
     let record = record.map_err(Fault::database("reading a key"))?;
     Ok(record.map(|record| serde_json::from_str(&record)).transpose()?)
 }
+
+const LONGEST_ROLLING: &str = "longest_rolling_seconds";
+
+/// The longest rolling window that any limit ever had: so far back the journal is read at a start.
+pub(crate) fn longest_rolling(connection: &Connection) -> Result<u32, Fault> {
+    let text = meta(connection, LONGEST_ROLLING)?;
+    Ok(text.and_then(|text| text.parse().ok()).unwrap_or(0))
+}
+
+/// Remembers how long the rolling windows of `limits` are. Part of writing the record that has them.
+fn note_rolling(connection: &Connection, limits: &[Limit]) -> Result<(), Fault> {
+    let seconds = |limit: &Limit| match limit.window {
+        Window::Rolling { seconds } => seconds,
+        _ => 0,
+    };
+    let longest = limits.iter().map(seconds).max().unwrap_or(0);
+    // Every start reads so far back, whatever is written here.
+    if longest > USUAL_ROLLING && longest > longest_rolling(connection)? {
+        set_meta(connection, LONGEST_ROLLING, &longest.to_string())?;
+    }
+    Ok(())
+}
+
+/// The seconds of `rpm` and `tpm`.
+pub(crate) const USUAL_ROLLING: u32 = 60;
 
 pub(crate) fn meta(connection: &Connection, name: &str) -> Result<Option<String>, Fault> {
     connection

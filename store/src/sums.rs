@@ -130,7 +130,8 @@ impl Fold {
         let Corrected { correction, row, parts } = corrected;
         let (money, tokens) = (correction.money, correction.tokens);
         let back = Money::ZERO.saturating_sub(money);
-        let sum = Sum { cost: back, estimated: back, ..Sum::default() };
+        let estimated = if row.evidence == Evidence::Estimated { back } else { Money::ZERO };
+        let sum = Sum { cost: back, estimated, ..Sum::default() };
         let less = Used { money: back, tokens: 0_i64.saturating_sub(tokens) };
         let money_and_tokens =
             parts.iter().filter(|part| matches!(part.unit, Unit::Money | Unit::Tokens));

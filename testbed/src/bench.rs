@@ -17,6 +17,8 @@ use self::table::Book;
 pub struct Plan {
     /// The `weir` program; without it a second bare proxy takes its part.
     pub weir: Option<PathBuf>,
+    /// Whether Weir's key has neither limits nor rules.
+    pub plain_key: bool,
     /// The directory with `fake-provider` and `bare-proxy`.
     pub programs: PathBuf,
     /// A data directory with very many keys, to be measured as well.

@@ -11,9 +11,9 @@ use domain::{KeyId, ProjectId, TeamId, UserId};
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::reconcile;
 use super::send::{Asked, send};
 use super::show;
+use super::{explain, reconcile};
 
 /// What `weir` can administer.
 pub(super) fn commands() -> Vec<Command> {
@@ -23,6 +23,7 @@ pub(super) fn commands() -> Vec<Command> {
         owner_command("team", "Make, show and change teams", "A label for people"),
         owner_command("user", "Make, show and change users", "Its name in the systems around"),
         usage_command(),
+        explain::command(),
         reconcile::command(),
     ]
 }
@@ -219,6 +220,9 @@ pub(super) fn run(
         Some((verb, matches)) => (verb, matches),
         None => ("", matches),
     };
+    if noun == "explain" {
+        return explain::run(matches, env);
+    }
     if noun == "reconcile" {
         return reconcile::run(matches, env);
     }

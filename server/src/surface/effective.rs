@@ -16,8 +16,9 @@ use crate::surface::reply::json;
 use crate::surface::rules::RulesView;
 use crate::surface::{keys, owners};
 
+/// What applies, as JSON.
 #[derive(Serialize)]
-struct EffectiveView<'a> {
+pub struct EffectiveView<'a> {
     /// The widest scope first.
     limits: Vec<FoundView<'a>>,
     /// The widest scope first; all must agree.
@@ -77,11 +78,16 @@ async fn on_owner(desk: &Desk, actor: Actor, scope: Scope, call: &Call) -> Resul
 }
 
 fn answer(effective: &Effective) -> Answer {
-    let view = EffectiveView {
-        limits: effective.limits.iter().map(found_view).collect(),
-        rules: effective.layers.iter().map(layer_view).collect(),
-    };
-    json(StatusCode::OK, &view)
+    json(StatusCode::OK, &EffectiveView::from(effective))
+}
+
+impl<'a> std::convert::From<&'a Effective> for EffectiveView<'a> {
+    fn from(effective: &'a Effective) -> Self {
+        Self {
+            limits: effective.limits.iter().map(found_view).collect(),
+            rules: effective.layers.iter().map(layer_view).collect(),
+        }
+    }
 }
 
 fn found_view(found: &Found) -> FoundView<'_> {

@@ -88,6 +88,11 @@ impl Fields {
         self.members.remove(name).filter(|value| value.get() != "null")
     }
 
+    /// The member as it was written, for somebody else to read.
+    pub fn raw(&mut self, name: &str) -> Option<Box<RawValue>> {
+        self.take(name)
+    }
+
     fn typed<T: serde::de::DeserializeOwned>(
         &mut self,
         name: &str,

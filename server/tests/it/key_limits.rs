@@ -93,124 +93,132 @@ fn the_full_form_of_limits_can_be_sent_as_it_is_shown() {
     assert!(changed["data"]["limits"][0].to_string().contains("UTC"));
 }
 
+/// Member, value, and the place the error names.
+#[rustfmt::skip]
+const BAD_VALUES: &[(&str, &str, &str)] = &[
+    ("rpm", "-1", "rpm"),
+    ("rpm", "1.5", "rpm"),
+    ("rpm", "1e3", "rpm"),
+    ("rpm", "\"60\"", "rpm"),
+    ("rpm", "true", "rpm"),
+    ("rpm", "9223372036854775808", "rpm"),
+    ("tpm_limit", "-1", "tpm_limit"),
+    ("daily_token_limit", "0.1", "daily_token_limit"),
+    ("max_parallel", "[]", "max_parallel"),
+    ("limit", "-0.01", "limit"),
+    ("limit", "0.0000000001", "limit"),
+    ("limit", "9223372037", "limit"),
+    ("limit_reset", "\"daily\"", "limit_reset"),
+    ("recurring_limit", "5", "recurring_limit"),
+    ("recurring_limit", r#"{"amount":-1,"every":1,"unit":"day"}"#, "recurring_limit.amount"),
+    ("recurring_limit", r#"{"amount":1,"every":0,"unit":"day"}"#, "recurring_limit.every"),
+    ("recurring_limit", r#"{"amount":1,"every":1.5,"unit":"day"}"#, "recurring_limit.every"),
+    ("recurring_limit", r#"{"amount":1,"every":13,"unit":"month"}"#, "recurring_limit.every"),
+    ("recurring_limit", r#"{"amount":1,"every":70000,"unit":"hour"}"#, "recurring_limit.every"),
+    ("recurring_limit", r#"{"amount":1,"every":1,"unit":"minute"}"#, "recurring_limit.unit"),
+    ("limits", "{}", "limits"),
+    (
+        "limits",
+        r#"[{"unit":"euros","amount":1,"window":{"kind":"lifetime"}}]"#,
+        "limits[0].unit",
+    ),
+    (
+        "limits",
+        r#"[{"unit":"tokens","amount":0.5,"window":{"kind":"lifetime"}}]"#,
+        "limits[0].amount",
+    ),
+    (
+        "limits",
+        r#"[{"unit":"tokens","amount":1,"window":{"kind":"ever"}}]"#,
+        "limits[0].window.kind",
+    ),
+    (
+        "limits",
+        r#"[{"unit":"tokens","amount":1,"window":{"kind":"rolling","seconds":3601}}]"#,
+        "limits[0].window.seconds",
+    ),
+    (
+        "limits",
+        r#"[{"unit":"tokens","amount":1,"window":{"kind":"rolling","seconds":0}}]"#,
+        "limits[0].window.seconds",
+    ),
+    (
+        "limits",
+        r#"[{"unit":"tokens","amount":1,"window":{"kind":"calendar","period":"year"}}]"#,
+        "limits[0].window.period",
+    ),
+    (
+        "limits",
+        r#"[{"unit":"tokens","amount":1,"window":{"kind":"calendar","period":"day","zone":"Mars"}}]"#,
+        "limits[0].window.zone",
+    ),
+    (
+        "limits",
+        r#"[{"unit":"tokens","amount":1,"window":{"kind":"lifetime"},"enforcement":"soft"}]"#,
+        "limits[0].enforcement",
+    ),
+    (
+        "limits",
+        r#"[{"unit":"in_flight","amount":1,"window":{"kind":"rolling","seconds":5}}]"#,
+        "limits[0].window",
+    ),
+    (
+        "limits",
+        r#"[{"unit":"in_flight","amount":1},{"unit":"in_flight","amount":2}]"#,
+        "limits",
+    ),
+    ("max_price", "-1", "max_price"),
+    ("max_price", r#"{"input":0.0000001}"#, "max_price.input"),
+    ("expires_at", "\"tomorrow\"", "expires_at"),
+    ("project_id", "\"x\"", "project_id"),
+    ("project_id", "\"proj_01aryz6s410000000000000000\"", "project_id"),
+    ("user_id", "\"user_01aryz6s410000000000000000\"", "user_id"),
+    ("team_id", "\"team_01aryz6s410000000000000000\"", "team_id"),
+    ("force", "1", "force"),
+];
+
+#[rustfmt::skip]
+const BAD_RULES: &[(&str, &str, &str)] = &[
+    ("allowed_pricing", r#"["paid","cheap"]"#, "allowed_pricing[1]"),
+    ("allowed_addresses", r#"["10.0.0.1/8"]"#, "allowed_addresses[0]"),
+    ("denied_addresses", r#"["localhost"]"#, "denied_addresses[0]"),
+    ("allowed_models", r#"["a b"]"#, "allowed_models[0]"),
+];
+
+#[rustfmt::skip]
+const BAD_MEMBERS: &[(&str, &str, &str, &str)] = &[
+    (
+        "recurring_limit",
+        r#"{"amount":1,"unit":"day"}"#,
+        "missing_required_parameter",
+        "recurring_limit.every",
+    ),
+    (
+        "limits",
+        r#"[{"unit":"tokens","amount":1}]"#,
+        "missing_required_parameter",
+        "limits[0].window",
+    ),
+    (
+        "limits",
+        r#"[{"unit":"tokens","amount":1,"window":{"kind":"lifetime","zone":"UTC"}}]"#,
+        "unknown_parameter",
+        "limits[0].window.zone",
+    ),
+];
+
 #[test]
 fn what_makes_no_sense_is_refused_and_named() {
     let world = World::new();
-    for (member, value, param) in [
-        ("rpm", "-1", "rpm"),
-        ("rpm", "1.5", "rpm"),
-        ("rpm", "1e3", "rpm"),
-        ("rpm", "\"60\"", "rpm"),
-        ("rpm", "true", "rpm"),
-        ("rpm", "9223372036854775808", "rpm"),
-        ("tpm_limit", "-1", "tpm_limit"),
-        ("daily_token_limit", "0.1", "daily_token_limit"),
-        ("max_parallel", "[]", "max_parallel"),
-        ("limit", "-0.01", "limit"),
-        ("limit", "0.0000000001", "limit"),
-        ("limit", "9223372037", "limit"),
-        ("limit_reset", "\"daily\"", "limit_reset"),
-        ("recurring_limit", "5", "recurring_limit"),
-        ("recurring_limit", r#"{"amount":-1,"every":1,"unit":"day"}"#, "recurring_limit.amount"),
-        ("recurring_limit", r#"{"amount":1,"every":0,"unit":"day"}"#, "recurring_limit.every"),
-        ("recurring_limit", r#"{"amount":1,"every":1.5,"unit":"day"}"#, "recurring_limit.every"),
-        ("recurring_limit", r#"{"amount":1,"every":13,"unit":"month"}"#, "recurring_limit.every"),
-        ("recurring_limit", r#"{"amount":1,"every":70000,"unit":"hour"}"#, "recurring_limit.every"),
-        ("recurring_limit", r#"{"amount":1,"every":1,"unit":"minute"}"#, "recurring_limit.unit"),
-        ("limits", "{}", "limits"),
-        (
-            "limits",
-            r#"[{"unit":"euros","amount":1,"window":{"kind":"lifetime"}}]"#,
-            "limits[0].unit",
-        ),
-        (
-            "limits",
-            r#"[{"unit":"tokens","amount":0.5,"window":{"kind":"lifetime"}}]"#,
-            "limits[0].amount",
-        ),
-        (
-            "limits",
-            r#"[{"unit":"tokens","amount":1,"window":{"kind":"ever"}}]"#,
-            "limits[0].window.kind",
-        ),
-        (
-            "limits",
-            r#"[{"unit":"tokens","amount":1,"window":{"kind":"rolling","seconds":3601}}]"#,
-            "limits[0].window.seconds",
-        ),
-        (
-            "limits",
-            r#"[{"unit":"tokens","amount":1,"window":{"kind":"rolling","seconds":0}}]"#,
-            "limits[0].window.seconds",
-        ),
-        (
-            "limits",
-            r#"[{"unit":"tokens","amount":1,"window":{"kind":"calendar","period":"year"}}]"#,
-            "limits[0].window.period",
-        ),
-        (
-            "limits",
-            r#"[{"unit":"tokens","amount":1,"window":{"kind":"calendar","period":"day","zone":"Mars"}}]"#,
-            "limits[0].window.zone",
-        ),
-        (
-            "limits",
-            r#"[{"unit":"tokens","amount":1,"window":{"kind":"lifetime"},"enforcement":"soft"}]"#,
-            "limits[0].enforcement",
-        ),
-        (
-            "limits",
-            r#"[{"unit":"in_flight","amount":1,"window":{"kind":"rolling","seconds":5}}]"#,
-            "limits[0].window",
-        ),
-        (
-            "limits",
-            r#"[{"unit":"in_flight","amount":1},{"unit":"in_flight","amount":2}]"#,
-            "limits",
-        ),
-        ("max_price", "-1", "max_price"),
-        ("max_price", r#"{"input":0.0000001}"#, "max_price.input"),
-        ("expires_at", "\"tomorrow\"", "expires_at"),
-        ("project_id", "\"x\"", "project_id"),
-        ("project_id", "\"proj_01aryz6s410000000000000000\"", "project_id"),
-        ("user_id", "\"user_01aryz6s410000000000000000\"", "user_id"),
-        ("team_id", "\"team_01aryz6s410000000000000000\"", "team_id"),
-        ("force", "1", "force"),
-    ] {
-        let refused = create_raw(&world, member, value).refused(400, "invalid_value").json();
-        assert_eq!(refused["error"]["param"], param, "{member} {value}");
-    }
-    for (member, value, param) in [
-        ("allowed_pricing", r#"["paid","cheap"]"#, "allowed_pricing[1]"),
-        ("allowed_addresses", r#"["10.0.0.1/8"]"#, "allowed_addresses[0]"),
-        ("denied_addresses", r#"["localhost"]"#, "denied_addresses[0]"),
-        ("allowed_models", r#"["a b"]"#, "allowed_models[0]"),
-    ] {
-        let refused = create_raw(&world, member, value).refused(400, "invalid_rule").json();
-        assert_eq!(refused["error"]["param"], param, "{member} {value}");
-    }
-    for (member, value, code, param) in [
-        (
-            "recurring_limit",
-            r#"{"amount":1,"unit":"day"}"#,
-            "missing_required_parameter",
-            "recurring_limit.every",
-        ),
-        (
-            "limits",
-            r#"[{"unit":"tokens","amount":1}]"#,
-            "missing_required_parameter",
-            "limits[0].window",
-        ),
-        (
-            "limits",
-            r#"[{"unit":"tokens","amount":1,"window":{"kind":"lifetime","zone":"UTC"}}]"#,
-            "unknown_parameter",
-            "limits[0].window.zone",
-        ),
-    ] {
+    let values =
+        BAD_VALUES.iter().map(|(member, value, param)| (member, value, "invalid_value", param));
+    let rules =
+        BAD_RULES.iter().map(|(member, value, param)| (member, value, "invalid_rule", param));
+    let members =
+        BAD_MEMBERS.iter().map(|(member, value, code, param)| (member, value, *code, param));
+    for (member, value, code, param) in values.chain(rules).chain(members) {
         let refused = create_raw(&world, member, value).refused(400, code).json();
-        assert_eq!(refused["error"]["param"], param, "{member} {value}");
+        assert_eq!(refused["error"]["param"], *param, "{member} {value}");
     }
     assert_eq!(world.get("/api/v1/keys", MASTER).is(200).json()["data"], json!([]));
 }

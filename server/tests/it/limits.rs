@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::owners::owner;
 use crate::world::{MASTER, Reply, TestKey, Unusual, World, chat};
 
 /// A chat with a maximum, whose answer is told to have used so much.
@@ -136,7 +137,7 @@ fn a_call_that_fits_no_minute_is_the_callers_to_mend() {
     let world = World::new();
     let key = world.key(&json!({"tpm_limit": 1_000}));
     let mut body = sized(Some(100), 10, 10);
-    let words: String = (0..2_000).map(|number| format!(" {number}")).collect();
+    let words = " one two three four five".repeat(400);
     body["messages"][0]["content"] = json!(words);
     let refused = post(&world, &key, &body).refused(400, "request_exceeds_limit");
     assert_eq!(refused.header("x-should-retry"), "false");
@@ -178,6 +179,10 @@ fn a_call_without_a_maximum_leaves_room_for_others() {
     let whole = post(&world, &rich, &sized(None, 10, 10)).is(200);
     assert_eq!(whole.header("x-weir-max-tokens-clamped"), "");
     assert_eq!(sent(&world)["max_completion_tokens"], 16_384);
+    // Legacy completions are short where nobody asks for more, and stay so.
+    let body = json!({"model": "gpt-3.5-turbo-instruct", "prompt": "Hi"});
+    world.post("/v1/completions", &rich.secret, &body).is(200);
+    assert_eq!(sent(&world)["max_tokens"], 16);
     // Without a limit, nothing is touched.
     let any = world.any_key();
     let body = sized(None, 10, 10);
@@ -332,4 +337,66 @@ fn what_cannot_be_metered_is_refused_under_a_token_limit_too() {
     world.post("/v1/moderations", &key.secret, &moderation).is(200);
     assert!(world.get("/v1/models", &key.secret).is(200).text.contains("gpt-4o"));
     assert!(!world.get("/api/v1/keys", MASTER).is(200).text.is_empty());
+}
+
+#[test]
+fn the_keys_of_a_user_share_the_users_limit() {
+    let world = World::new();
+    let user = owner(&world, "users", &json!({"external_id": "ada", "rpm": 2}));
+    let keys = [(); 2].map(|()| world.key(&json!({"user_id": user})));
+    let other = world.any_key();
+    for key in &keys {
+        world.chat(&key.secret, "").is(200);
+    }
+    for key in &keys {
+        let refused = world.chat(&key.secret, "").refused(429, "rate_limit_exceeded");
+        let told = error(&refused);
+        assert_eq!((&told["scope"], &told["scope_id"]), (&json!("user"), &json!(user)));
+        assert!(told["message"].as_str().unwrap().contains("the user 'ada'"), "{told}");
+    }
+    world.chat(&other.secret, "").is(200);
+}
+
+#[test]
+fn every_limit_must_have_room_and_one_that_has_none_takes_nothing() {
+    let world = World::new();
+    let team = owner(&world, "teams", &json!({"name": "search", "limit": 0.02}));
+    let key = world.key(&json!({"team_id": team, "rpm": 1, "limit": 5}));
+    post(&world, &key, &sized(Some(1_950), 10, 1_900)).is(200);
+    // The key's minute is over, and the team's money is gone: for good goes before for a minute.
+    let refused = post(&world, &key, &sized(Some(500), 10, 10)).refused(402, "insufficient_quota");
+    assert!(error(&refused)["message"].as_str().unwrap().contains("the team 'search'"));
+    world.clock.advance_seconds(60);
+    post(&world, &key, &sized(Some(500), 10, 10)).refused(402, "insufficient_quota");
+    // Nothing of the key's minute was taken by the calls that were refused.
+    world.patch(&format!("/api/v1/teams/{team}"), MASTER, &json!({"limit": 1})).is(200);
+    post(&world, &key, &sized(Some(500), 10, 10)).is(200);
+    post(&world, &key, &sized(Some(500), 10, 10)).refused(429, "rate_limit_exceeded");
+}
+
+#[test]
+fn an_address_is_the_callers_own_or_what_a_trusted_proxy_tells() {
+    let world = World::new();
+    let key = world.key(&json!({"allowed_addresses": ["203.0.113.0/24"]}));
+    let call = |world: &World, key: &TestKey, told: &str| {
+        let bearer = format!("Bearer {}", key.secret);
+        let mut headers =
+            vec![("authorization", bearer.as_str()), ("content-type", "application/json")];
+        if !told.is_empty() {
+            headers.push(("x-forwarded-for", told));
+        }
+        let body = chat("gpt-4o", "").to_string();
+        world.send(http::Method::POST, "/v1/chat/completions", &headers, body)
+    };
+    for told in ["", "203.0.113.7"] {
+        call(&world, &key, told).refused(403, "address_not_allowed");
+    }
+    world.get("/v1/models", &key.secret).refused(403, "address_not_allowed");
+    assert!(world.provider.requests().is_empty());
+    let env = vec![("WEIR_TRUSTED_PROXIES", "127.0.0.1, 10.0.0.0/8".to_owned())];
+    let proxied = World::with(Unusual { env, ..Unusual::default() });
+    let key = proxied.key(&json!({"allowed_addresses": ["203.0.113.0/24"]}));
+    call(&proxied, &key, "203.0.113.7, 10.1.2.3").is(200);
+    call(&proxied, &key, "203.0.113.7, 198.51.100.1, 10.1.2.3").refused(403, "address_not_allowed");
+    call(&proxied, &key, "").refused(403, "address_not_allowed");
 }

@@ -42,24 +42,30 @@ pub(super) fn recover(
     let dir = &setting.dir;
     let mut numbers = segment::list(dir)?;
     let applied = keeper.position();
-    let sealed = keeper.sealed()?;
+    let mut sealed = keeper.sealed()?;
     let since = now.plus_seconds(i64::from(setting.lookback_seconds).saturating_neg());
     let mut replay = Replay::new(dir, applied, since, keeper.open_holds()?)?;
     let mut end = applied;
     let mut times = None;
     let last = numbers.last().copied();
-    // Older ones were read through before the sums went past them.
-    let fresh = |number: &u64| {
+    // Older ones were read through before the sums went past them. After one that matters all do:
+    // they may close what it opened.
+    let stale = |number: &u64| {
         let recent = sealed.get(number).is_some_and(|(_, latest)| *latest >= since);
-        recent || *number >= applied.segment || Some(*number) == last
+        !recent && *number < applied.segment && Some(*number) != last
     };
-    for number in numbers.iter().copied().filter(fresh) {
+    let mut full = Vec::new();
+    for number in numbers.iter().copied().skip_while(stale) {
         if number > applied.segment && number != end.seq {
             let what = "the segment before it is missing or short";
             return Err(Fault::Corrupt { file: segment::path(dir, number), offset: 0, what });
         }
         (end, times) = replay.segment(number, Some(number) == last)?;
+        if Some(number) != last {
+            full.push(Segment { first: number, times });
+        }
     }
+    sealed.extend(full.iter().filter_map(|segment| Some((segment.first, segment.times?))));
     if last.is_none_or(|last| last < applied.segment) {
         // The newest segment itself is gone. Its number is not used again.
         replay.report.bytes_lost += applied.offset;
@@ -70,7 +76,8 @@ pub(super) fn recover(
     let Replay { deltas, mut report, open, tracked, .. } = replay;
     report.calls_charged = u64::try_from(open.len()).unwrap_or(u64::MAX);
     if end != applied || last.is_none() {
-        keeper.take(deltas, end, Vec::new())?;
+        // What the last process did not live to write down: when they were.
+        keeper.take(deltas, end, full)?;
     }
     let segments = numbers
         .iter()

@@ -128,15 +128,14 @@ pub(crate) struct History {
     pub(crate) corrections: Vec<Correction>,
 }
 
-/// Reads every segment since the attempt began: what was corrected may have been much later.
+/// Reads every segment since the attempt began: what was corrected may have been much later, or,
+/// where the clock was set back, seem earlier.
 pub(crate) fn history(dir: &Path, segments: &[Segment], attempt: HoldId) -> Result<History, Fault> {
     let mut history = History::default();
     let began = attempt.ulid().made_at();
     let query = RowQuery { from: Some(began), ..RowQuery::default() };
-    for (place, segment) in segments.iter().enumerate() {
-        if !query.may_be_in(*segment) {
-            continue;
-        }
+    let since = segments.iter().enumerate().skip_while(|(_, segment)| !query.may_be_in(**segment));
+    for (place, segment) in since {
         let mut frames = Frames::open(dir, segment.first, 0)?;
         loop {
             match frames.next()? {

@@ -207,10 +207,11 @@ impl Writer {
         }
     }
 
-    /// Nobody waits for a disk that is full: what they gave is written when there is room, together
-    /// with what they said then.
+    /// Nobody waits for a disk that fails, neither who gave what is in hand nor who came since: what
+    /// they gave is written when there is room, together with what they said then.
     fn disappoint(&mut self, fault: &Fault) {
-        for waiter in self.hand.waiters.drain(..) {
+        let since = mem::take(&mut self.shared.queue.lock().waiters);
+        for waiter in self.hand.waiters.drain(..).chain(since) {
             let _ = waiter.send(Err(fault.clone()));
         }
     }

@@ -83,6 +83,7 @@ pub(crate) fn insert(
 }
 
 fn insert_record(connection: &Connection, owner: &Owner) -> Result<(), Fault> {
+    super::note_rolling(connection, &owner.limits)?;
     let record = serde_json::to_string(owner)?;
     connection
         .prepare_cached(
@@ -146,6 +147,7 @@ fn count(connection: &Connection, team: TeamId, more: i32) -> Result<Owner, Faul
 }
 
 fn update_record(connection: &Connection, owner: &Owner) -> Result<(), Fault> {
+    super::note_rolling(connection, &owner.limits)?;
     let record = serde_json::to_string(owner)?;
     connection
         .prepare_cached(

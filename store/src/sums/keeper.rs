@@ -159,13 +159,17 @@ impl Keeper {
                 let names = (number(&about.model)?, number(&about.provider)?);
                 upsert.execute(rusqlite::params_from_iter(values(about, names, sum)))?;
             }
-            // What settles late, in a turn that is over, counts nowhere any more.
+            // What settles late, in a turn that is over, counts nowhere any more. At the ends of its
+            // range a number stays there, as it does in memory.
             let mut count = transaction.prepare_cached(
                 "INSERT INTO balance (scope, lim, turn, spent) VALUES (?1, ?2, ?3, ?4)
                  ON CONFLICT (scope, lim) DO UPDATE SET
                    spent = CASE WHEN excluded.turn > turn THEN excluded.spent
-                                WHEN excluded.turn = turn THEN spent + excluded.spent
-                                ELSE spent END,
+                                WHEN excluded.turn < turn THEN spent
+                                WHEN excluded.spent > 0
+                                THEN min(spent, 9223372036854775807 - excluded.spent) + excluded.spent
+                                ELSE max(spent, -9223372036854775807 - excluded.spent) + excluded.spent
+                                END,
                    turn = max(turn, excluded.turn)",
             )?;
             for ((scope, limit, turn), amount) in self.pending.counts() {
@@ -203,13 +207,18 @@ impl Keeper {
     }
 
     fn spent(&self, (key, start, end): &Spending) -> rusqlite::Result<Money> {
+        // Dollars and the rest apart: neither sum comes to the end of its range.
         let mut sum = self.connection.prepare_cached(
-            "SELECT coalesce(sum(cost), 0) FROM usage_hour WHERE key = ?1 AND hour >= ?2 AND hour < ?3",
+            "SELECT coalesce(sum(cost / 1000000000), 0), coalesce(sum(cost % 1000000000), 0)
+             FROM usage_hour WHERE key = ?1 AND hour >= ?2 AND hour < ?3",
         )?;
         let end = end.map_or(i64::MAX, Timestamp::seconds);
         let key = key.ulid().bytes();
-        sum.query_row(params![key, start.hour().seconds(), end], |row| row.get(0))
-            .map(Money::from_nanos)
+        sum.query_row(params![key, start.hour().seconds(), end], |row| {
+            let dollars: i64 = row.get(0)?;
+            let nanos = dollars.saturating_mul(1_000_000_000).saturating_add(row.get(1)?);
+            Ok(Money::from_nanos(nanos))
+        })
     }
 
     fn known(&self, question: &Question) -> rusqlite::Result<Known> {

@@ -81,7 +81,7 @@ fn cut_anywhere_every_whole_row_is_kept_and_counted() {
     let store = open(&live);
     let mut ends = vec![0];
     for (number, row) in rows.iter().enumerate() {
-        store.record(&row).unwrap();
+        store.record(row).unwrap();
         // The sums have seen the first ones, so that some cuts are before the place they reach.
         if number == 9 {
             wait(store.flush()).unwrap();
@@ -154,7 +154,7 @@ fn sums_are_made_again_from_the_journal() {
     let store = Store::open(dir.path(), options.clone(), NOON).unwrap();
     let rows: Vec<_> = (0..100).map(|number| row(number, key_id(number % 4), NOON)).collect();
     for row in &rows {
-        store.record(&row).unwrap();
+        store.record(row).unwrap();
         wait(store.rows(RowQuery::default())).unwrap();
     }
     drop(store);

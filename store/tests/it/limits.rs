@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use domain::{Money, Period, Row, Window};
-use store::{NotReserved, RowQuery, Store};
+use parking_lot::Mutex;
+use store::{NotReserved, Options, RowQuery, Store};
 
 use crate::world::*;
 
@@ -112,18 +113,29 @@ fn whoever_opens_a_limit_every_call_counts_exactly_once() {
 #[test]
 fn an_opening_that_is_given_up_leaves_nothing_behind() {
     let dir = directory();
-    let store = open(dir.path());
+    let gate = Arc::new(Mutex::new(()));
+    let probe = {
+        let gate = Arc::clone(&gate);
+        move |_| {
+            drop(gate.lock());
+            Ok(usize::MAX)
+        }
+    };
+    let options = Options { probe: Some(Arc::new(probe)), ..Options::default() };
+    let store = Store::open(dir.path(), options, NOON).unwrap();
     let mut limited = key(1);
     limited.limits = vec![limit(1, 10, Window::Lifetime)];
+    let shut = gate.lock();
     store.record(&costing(1, limited.id, dollars(3))).unwrap();
     wait(async {
         let reserve = reserve(&store, &limited, hold_id(1), dollars(1), NOON);
         tokio::select! {
             biased;
-            _ = reserve => {}
+            _ = reserve => panic!("nothing can be known yet"),
             () = std::future::ready(()) => {}
         }
     });
+    drop(shut);
     store.record(&costing(2, limited.id, dollars(3))).unwrap();
     let held = wait(reserve(&store, &limited, hold_id(2), dollars(4), NOON)).unwrap();
     assert!(wait(reserve(&store, &limited, hold_id(3), dollars(1), NOON)).is_err());
@@ -137,7 +149,7 @@ fn rows_are_found_by_key_request_and_time() {
     let at = |number: u64| NOON.plus_seconds(i64::try_from(number).unwrap());
     let rows: Vec<_> = (0..50).map(|n| row(n, key_id(n % 5), at(n))).collect();
     for row in &rows {
-        store.record(&row).unwrap();
+        store.record(row).unwrap();
     }
     let find = |query: RowQuery| wait(store.rows(query)).unwrap().rows;
     let all = RowQuery { most: 1_000, ..RowQuery::default() };

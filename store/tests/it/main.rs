@@ -2,10 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "what cannot be had ends the test")]
 
+mod begun;
+mod books;
+mod counted;
 mod crash;
+mod crowd;
+mod holds;
 mod keys;
 mod limits;
 mod owners;
+mod play;
 mod usage;
 mod world;
 mod writes;

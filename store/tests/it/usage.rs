@@ -15,7 +15,7 @@ fn filters_and_groups_agree_with_the_rows() {
     let at = |number: u64| NOON.plus_seconds(i64::try_from(number * 1_800).unwrap());
     let rows: Vec<_> = (0..200).map(|n| row(n, key_id(1 + n % 3), at(n))).collect();
     for row in &rows {
-        store.record(&row).unwrap();
+        store.record(row).unwrap();
     }
     let ask = |query: UsageQuery| -> UsageReport { wait(store.usage(query)).unwrap() };
     let all = UsageQuery { most: 1_000, ..UsageQuery::default() };

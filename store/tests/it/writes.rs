@@ -84,7 +84,7 @@ fn a_disk_that_is_full_in_the_middle_of_a_row() {
         let options = Options { probe: Some(Arc::new(probe)), ..Options::default() };
         let store = Store::open(&live, options, NOON).unwrap();
         for row in &rows {
-            store.record(&row).unwrap();
+            store.record(row).unwrap();
         }
         wait_for(|| store.health() == Health::Full);
         assert!(matches!(wait(store.flush()), Err(Fault::LedgerFull)));

@@ -7,7 +7,7 @@ use std::{env, fs, process};
 
 use anyhow::{Context, ensure};
 use http::Uri;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Plan;
 use crate::load::Target;
@@ -51,6 +51,7 @@ pub struct Stage {
     programs: PathBuf,
     threads: usize,
     weir: Option<PathBuf>,
+    plain_key: bool,
     scratch: Scratch,
 }
 
@@ -69,6 +70,7 @@ impl Stage {
             programs: plan.programs.clone(),
             threads: plan.threads,
             weir: plan.weir.clone(),
+            plain_key: plan.plain_key,
             scratch: Scratch::new()?,
         };
         for role in [Role::Bare, Role::Weir] {
@@ -98,7 +100,8 @@ impl Stage {
     pub fn start(&self, role: Role, data: &Path) -> anyhow::Result<Subject> {
         let process = self.launch(role, data)?;
         let secret = match (role, &self.weir) {
-            (Role::Weir, Some(_)) => issue(&process)?,
+            (Role::Weir, Some(_)) if self.plain_key => issue_plain(&process)?,
+            (Role::Weir, Some(_)) => issue_limited(&process)?,
             _ => "sk-fake".to_owned(),
         };
         let target = target(&process, secret)?;
@@ -136,14 +139,40 @@ fn target(process: &Process, secret: String) -> anyhow::Result<Target> {
     Ok(Target { base, secret })
 }
 
-/// Makes a key, and returns its secret.
-fn issue(weir: &Process) -> anyhow::Result<String> {
-    let head = format!("POST /api/v1/keys HTTP/1.1\r\nauthorization: Bearer {MASTER_KEY}");
-    let (status, body) = exchange(weir.address, &head, r#"{"name":"bench"}"#)?;
-    ensure!((200..300).contains(&status), "a key was not made: {status} {body}");
-    let answer: Value = serde_json::from_str(&body).context("the new key is no JSON")?;
-    let secret = answer["key"].as_str().context("the new key has no `key`")?;
-    Ok(secret.to_owned())
+/// Makes a key with everything switched on, and returns its secret: rules about prices, five limits
+/// of its own, and more of them on its user, team and project. No amount is ever reached.
+fn issue_limited(weir: &Process) -> anyhow::Result<String> {
+    let (tokens, dollars) = (1_000_000_000_000_000_i64, 1_000_000_000_i64);
+    let id = |answer: &Value| answer["id"].as_str().map(str::to_owned).context("no `id`");
+    let money = json!({ "name": "bench", "limit": dollars, "limit_reset": "monthly" });
+    let project = id(&made(weir, "projects", &money)?)?;
+    let team = json!({ "name": "bench", "tpm_limit": tokens, "daily_token_limit": tokens,
+        "limit": dollars });
+    let team = id(&made(weir, "teams", &team)?)?;
+    let user = json!({ "external_id": "bench", "team_id": team, "tpm_limit": tokens,
+        "limit": dollars, "limit_reset": "weekly" });
+    let user = id(&made(weir, "users", &user)?)?;
+    let key = json!({ "name": "bench", "project_id": project, "user_id": user,
+        "rpm": 1_000_000_000, "tpm_limit": tokens, "daily_token_limit": tokens,
+        "limit": dollars, "recurring_limit": { "amount": dollars, "every": 1, "unit": "day" },
+        "max_price": { "input": 100, "output": 200 }, "denied_models": ["o1-pro"] });
+    secret_of(&made(weir, "keys", &key)?)
+}
+
+/// Makes a key without limits or rules, and returns its secret.
+fn issue_plain(weir: &Process) -> anyhow::Result<String> {
+    secret_of(&made(weir, "keys", &json!({ "name": "bench" }))?)
+}
+
+fn secret_of(answer: &Value) -> anyhow::Result<String> {
+    Ok(answer["key"].as_str().context("the new key has no `key`")?.to_owned())
+}
+
+fn made(weir: &Process, what: &str, body: &Value) -> anyhow::Result<Value> {
+    let head = format!("POST /api/v1/{what} HTTP/1.1\r\nauthorization: Bearer {MASTER_KEY}");
+    let (status, answer) = exchange(weir.address, &head, &body.to_string())?;
+    ensure!((200..300).contains(&status), "{what}: nothing was made: {status} {answer}");
+    serde_json::from_str(&answer).context("what was made is no JSON")
 }
 
 /// A directory for this run, removed with all that is in it when the run is over.

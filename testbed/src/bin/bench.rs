@@ -15,6 +15,9 @@ struct Cli {
     /// The `weir` program; without it a second bare proxy takes its part.
     #[arg(long)]
     weir: Option<PathBuf>,
+    /// Give Weir a key without limits and rules, instead of one with all of them.
+    #[arg(long)]
+    plain_key: bool,
     /// One short round: to see that everything works, not to learn how fast.
     #[arg(long)]
     quick: bool,
@@ -47,6 +50,7 @@ fn main() -> anyhow::Result<()> {
     let (rounds, seconds, starts) = if cli.quick { (1, 0.5, 1) } else { (3, 3.0, 5) };
     let plan = Plan {
         weir: cli.weir,
+        plain_key: cli.plain_key,
         programs: this.parent().context("a program lies in a directory")?.to_owned(),
         many_keys: cli.data.filter(|_| cli.million),
         threads: cli.threads.unwrap_or(processors),
