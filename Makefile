@@ -32,7 +32,7 @@ bench: check-tools ## Measure against a do-nothing proxy, about three minutes
 
 torture: check-tools ## Kill Weir 200 times under load, and compare with the provider's books, about ten minutes
 	$(CARGO) build --release -p server -p testbed
-	./target/release/torture --weir ./$(BIN) $(ARGS)
+	./target/release/torture --weir ./$(BIN) --fsync $(ARGS)
 
 attack: check-tools ## Spend one key from a thousand clients at once: docs/attack.md
 	$(CARGO) build --release -p server -p testbed
