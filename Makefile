@@ -30,6 +30,15 @@ bench: check-tools ## Measure against a do-nothing proxy, about three minutes
 	$(CARGO) build --release -p server -p testbed
 	./target/release/bench --weir ./$(BIN) $(ARGS)
 
+torture: check-tools ## Kill Weir 200 times under load, and compare with the provider's books, about ten minutes
+	$(CARGO) build --release -p server -p testbed
+	./target/release/torture --weir ./$(BIN) --fsync $(ARGS)
+
+attack: check-tools ## Spend one key from a thousand clients at once: docs/attack.md
+	$(CARGO) build --release -p server -p testbed
+	./target/release/attack $(ARGS)
+	./target/release/attack --honest $(ARGS)
+
 prices: ## Fetch the published price lists anew and show what changed
 	tools/prices/refresh
 	git --no-pager diff --stat -- prices
@@ -40,4 +49,4 @@ example: ## Write config.example.toml anew
 check-tools:
 	@tests/tools
 
-.PHONY: help run build test check bench prices example check-tools
+.PHONY: help run build test check bench torture attack prices example check-tools

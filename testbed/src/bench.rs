@@ -2,7 +2,6 @@
 //! so that whatever else the machine does meets both alike.
 
 pub mod measure;
-pub mod process;
 pub mod subject;
 pub mod table;
 

@@ -86,8 +86,7 @@ pub struct Server {
 impl Server {
     /// Listens, and serves on threads of its own.
     pub fn start(options: &Options) -> io::Result<Self> {
-        let listener = std::net::TcpListener::bind(options.listen)?;
-        listener.set_nonblocking(true)?;
+        let listener = crate::serving::listen(options.listen)?;
         let address = listener.local_addr()?;
         let (stop, stopped) = watch::channel(false);
         let provider = Provider {

@@ -2,7 +2,8 @@
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::net::TcpListener;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
@@ -10,6 +11,21 @@ use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpSocket;
+
+/// How many connections may wait to be accepted: a thousand clients come at once, and who finds no
+/// place is tried again a second later.
+const WAITING: u32 = 4_096;
+
+/// A socket that listens, and does not block.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let _inside = runtime.enter();
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING)?.into_std()
+}
 
 /// Accepts and serves HTTP/1.1 on the calling thread until `stop` is ready.
 pub fn on_this_thread<S, B>(listener: TcpListener, service: S, stop: impl Future<Output = ()>)

@@ -10,8 +10,8 @@ use http::Uri;
 use serde_json::{Value, json};
 
 use super::Plan;
-use super::process::{Process, exchange, free_address};
 use crate::load::Target;
+use crate::process::{Process, exchange, free_address};
 
 /// What Weir is told to accept for administration.
 const MASTER_KEY: &str = "sk-bench-master-key-0123456789abcdef";

@@ -1,4 +1,5 @@
-//! A program under measurement: started, watched through `/proc`, and killed when dropped.
+//! A program under measurement or attack: started, watched through `/proc`, signalled, and killed
+//! when dropped.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -63,6 +64,34 @@ impl Process {
                 bail!("{command:?} did not become ready ({ended:?}); it said:\n{said}");
             }
             thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Ends it as a power cut would, as far as the process can tell: nothing of it runs any more.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Sends a signal by its name: `STOP`, `CONT`, `TERM`.
+    pub fn signal(&self, name: &str) -> anyhow::Result<()> {
+        let status = Command::new("kill")
+            .args([&format!("-{name}"), &self.child.id().to_string()])
+            .status()?;
+        ensure!(status.success(), "the signal {name} could not be sent");
+        Ok(())
+    }
+
+    /// Waits until it has ended by itself; gives whether it ended well.
+    pub fn ended(&mut self, patience: Duration) -> anyhow::Result<bool> {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status.success());
+            }
+            ensure!(started.elapsed() < patience, "it did not end within {patience:?}");
+            thread::sleep(Duration::from_millis(2));
         }
     }
 
