@@ -201,10 +201,15 @@ impl Tally {
     }
 }
 
-/// Amounts by the moment they leave, oldest first.
-#[derive(Clone, Debug, Default)]
+/// Amounts by the moment they leave. The newest lies apart, with the moment the oldest leaves: most
+/// decisions need no more than these, and a queue elsewhere in memory is slow to look at.
+#[derive(Clone, Debug)]
 struct Rolling {
-    amounts: VecDeque<Leaving>,
+    newest: Option<Leaving>,
+    /// All others, oldest first.
+    earlier: VecDeque<Leaving>,
+    /// When the first of them leaves.
+    oldest: i64,
     sum: i64,
     /// Of the sum, what is held by calls that are still open.
     held: i64,
@@ -218,9 +223,18 @@ struct Leaving {
     held: i64,
 }
 
+impl Leaving {
+    /// Adds what leaves at the same moment.
+    fn join(&mut self, other: Self) {
+        self.amount = self.amount.saturating_add(other.amount);
+        self.held = self.held.saturating_add(other.held);
+    }
+}
+
 impl Rolling {
     fn new(limit: &Limit, recent: &[(u64, i64)], now: Now) -> Self {
-        let mut rolling = Self::default();
+        let (newest, earlier) = (None, VecDeque::new());
+        let mut rolling = Self { newest, earlier, oldest: i64::MAX, sum: 0, held: 0 };
         for (ago, amount) in recent {
             let ago = i64::try_from(*ago).unwrap_or(i64::MAX);
             let at = leaves(limit, now.steady().saturating_sub(ago));
@@ -231,11 +245,26 @@ impl Rolling {
     }
 
     fn advance(&mut self, now: i64) {
-        while let Some(first) = self.amounts.front().filter(|first| first.at <= now) {
-            self.sum = self.sum.saturating_sub(first.amount);
-            self.held = self.held.saturating_sub(first.held);
-            self.amounts.pop_front();
+        if self.oldest <= now {
+            while let Some(first) = self.earlier.front().copied().filter(|first| first.at <= now) {
+                self.forget(first);
+                self.earlier.pop_front();
+            }
+            self.look_at_the_oldest();
         }
+        if let Some(newest) = self.newest.filter(|newest| newest.at <= now) {
+            self.forget(newest);
+            self.newest = None;
+        }
+    }
+
+    fn forget(&mut self, leaving: Leaving) {
+        self.sum = self.sum.saturating_sub(leaving.amount);
+        self.held = self.held.saturating_sub(leaving.held);
+    }
+
+    fn look_at_the_oldest(&mut self) {
+        self.oldest = self.earlier.front().map_or(i64::MAX, |first| first.at);
     }
 
     /// Counts up to `amount` until `at`; tells how much of it.
@@ -243,19 +272,31 @@ impl Rolling {
         let amount = add(&mut self.sum, amount);
         let held = if is_held { amount } else { 0 };
         self.held = self.held.saturating_add(held);
-        // Nearly always the last place. Not where a limit's amount was lowered to one whose
-        // requests leave at their exact moments: those before leave up to a slot later.
-        let later = self.amounts.iter().rev().take_while(|leaving| leaving.at > at).count();
-        let place = self.amounts.len().saturating_sub(later);
-        let before = place.checked_sub(1).and_then(|before| self.amounts.get_mut(before));
-        match before.filter(|before| before.at == at) {
-            Some(same) => {
-                same.amount = same.amount.saturating_add(amount);
-                same.held = same.held.saturating_add(held);
+        let new = Leaving { at, amount, held };
+        match &mut self.newest {
+            Some(newest) if newest.at == at => newest.join(new),
+            Some(newest) if newest.at > at => self.add_earlier(new),
+            newest => {
+                if let Some(before) = newest.replace(new) {
+                    self.oldest = self.oldest.min(before.at);
+                    self.earlier.push_back(before);
+                }
             }
-            None => self.amounts.insert(place, Leaving { at, amount, held }),
         }
         amount
+    }
+
+    /// Where a limit's amount was lowered to one whose requests leave at their exact moments, those
+    /// before leave up to a slot later.
+    fn add_earlier(&mut self, new: Leaving) {
+        let later = self.earlier.iter().rev().take_while(|leaving| leaving.at > new.at).count();
+        let place = self.earlier.len().saturating_sub(later);
+        let before = place.checked_sub(1).and_then(|before| self.earlier.get_mut(before));
+        match before.filter(|before| before.at == new.at) {
+            Some(same) => same.join(new),
+            None => self.earlier.insert(place, new),
+        }
+        self.look_at_the_oldest();
     }
 
     fn close(&mut self, at: i64, part: &Part, counted: i64) {
@@ -263,9 +304,14 @@ impl Rolling {
         if is_request && counted == part.amount {
             return;
         }
+        let is_newest = self.newest.is_some_and(|newest| newest.at == at);
+        let place = if is_newest { None } else { self.place(at) };
+        let leaving = match place {
+            Some(place) => self.earlier.get_mut(place),
+            None => self.newest.as_mut().filter(|_| is_newest),
+        };
         // What has left the window is nobody's business.
-        let Some(place) = self.place(at) else { return };
-        let Some(leaving) = self.amounts.get_mut(place) else { return };
+        let Some(leaving) = leaving else { return };
         let held = if is_request { 0 } else { part.amount };
         self.sum = self.sum.saturating_sub(part.amount);
         self.held = self.held.saturating_sub(held);
@@ -275,23 +321,27 @@ impl Rolling {
         // No request of this moment counts any more: were it kept, requests that are never sent
         // would be remembered without end.
         if is_request && leaving.amount == 0 {
-            self.amounts.remove(place);
+            match place {
+                Some(place) => drop(self.earlier.remove(place)),
+                None => self.newest = self.earlier.pop_back(),
+            }
+            self.look_at_the_oldest();
         }
     }
 
     /// Where the amounts are that leave at `at`. Most calls are short: it is looked for from the
     /// newest back, in steps that double, and then between the last two steps.
     fn place(&self, at: i64) -> Option<usize> {
-        let mut end = self.amounts.len();
+        let mut end = self.earlier.len();
         let mut step: usize = 1;
         loop {
             let start = end.saturating_sub(step);
-            let first = self.amounts.get(start)?;
+            let first = self.earlier.get(start)?;
             if first.at <= at || start == 0 {
                 let (mut low, mut high) = (start, end);
                 while low < high {
                     let middle = low.midpoint(high);
-                    match self.amounts.get(middle)?.at.cmp(&at) {
+                    match self.earlier.get(middle)?.at.cmp(&at) {
                         Ordering::Equal => return Some(middle),
                         Ordering::Less => low = middle.saturating_add(1),
                         Ordering::Greater => high = middle,
@@ -306,7 +356,7 @@ impl Rolling {
 
     fn wait(&self, excess: i64, now: i64) -> Option<u64> {
         let mut freed: i64 = 0;
-        for leaving in &self.amounts {
+        for leaving in self.earlier.iter().chain(&self.newest) {
             freed = freed.saturating_add(leaving.amount);
             if freed >= excess {
                 return u64::try_from(leaving.at.saturating_sub(now)).ok();
@@ -316,7 +366,7 @@ impl Rolling {
     }
 
     fn is_over(&self, now: i64) -> bool {
-        self.amounts.back().is_none_or(|last| last.at <= now)
+        self.newest.is_none_or(|last| last.at <= now)
     }
 }
 
