@@ -9,8 +9,6 @@ mod tally;
 
 use std::collections::HashMap;
 
-use smallvec::SmallVec;
-
 use crate::id::{HoldId, LimitId, Ulid};
 use crate::limit::{Limit, Unit};
 use crate::money::Money;
@@ -180,7 +178,7 @@ impl Ledger {
         if let Some(short) = shortest {
             return Err(NotHeld::Short(Box::new(Short { room, after: longest, ..short })));
         }
-        let mut parts = SmallVec::with_capacity(limits.len());
+        let mut parts = Vec::with_capacity(limits.len());
         for group in limits.chunk_by(same_scope) {
             let Some(account) = self.account(group) else { continue };
             account.holds = account.holds.saturating_add(1);

@@ -168,7 +168,7 @@ pub struct ScopedLimit {
 }
 
 /// All limits that apply to a call, those of one scope side by side.
-pub type AllLimits = SmallVec<[ScopedLimit; 8]>;
+pub type AllLimits = SmallVec<[ScopedLimit; 4]>;
 
 /// A key and everything above it, as it stood when it was asked.
 #[derive(Clone, Debug)]

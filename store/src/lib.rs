@@ -74,7 +74,7 @@ impl Default for Options {
         Self {
             durability: Durability::default(),
             cached_keys: 100_000,
-            cached_owners: 100_000,
+            cached_owners: 10_000,
             segment_bytes: 64 << 20,
             lookback_seconds: registry::USUAL_ROLLING,
             probe: None,

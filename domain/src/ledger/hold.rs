@@ -1,12 +1,10 @@
 //! What one call has set aside, limit by limit, and what it wanted.
 
-use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
-
 use crate::id::{HoldId, LimitId};
 use crate::limit::Unit;
 use crate::money::Money;
 use crate::scope::Scope;
+use serde::{Deserialize, Serialize};
 
 /// The most a call can use, unit by unit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -116,7 +114,7 @@ pub struct Rates {
 pub struct Hold {
     pub(super) id: HoldId,
     pub(super) want: Want,
-    pub(super) parts: SmallVec<[Part; 6]>,
+    pub(super) parts: Vec<Part>,
     pub(super) rates: Rates,
 }
 

@@ -10,8 +10,8 @@ use crate::fault::Fault;
 pub(crate) const HEAD: usize = 8;
 /// The longest payload there may be. What claims to be longer is damage.
 pub(crate) const LONGEST: usize = 1 << 20;
-/// Nearly every entry fits here, so that writing one allocates nothing.
-const USUAL: usize = 1536;
+/// Nearly every entry fits here, so that writing one allocates once.
+const USUAL: usize = 1024;
 
 /// What a segment can hold. Never change or reorder a variant, or what is in it: add one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,36 +66,27 @@ pub(crate) const ROW: u8 = 0;
 pub(crate) const BEGAN: u8 = 1;
 
 /// An entry's frame, ready to be appended.
-pub(crate) struct Frame {
-    usual: [u8; USUAL],
-    length: usize,
-    /// The whole of it, where it is larger than usual.
-    large: Vec<u8>,
-}
+pub(crate) struct Frame(Vec<u8>);
 
 impl Frame {
     pub(crate) fn of(entry: EntryRef<'_>) -> Result<Self, Fault> {
-        let mut frame = Self { usual: [0; USUAL], length: 0, large: Vec::new() };
-        if let Ok(payload) = postcard::to_slice(&entry, &mut frame.usual[HEAD..]) {
-            frame.length = HEAD + payload.len();
-            seal(&mut frame.usual[..frame.length]);
-            return Ok(frame);
-        }
-        frame.large = postcard::to_extend(&entry, vec![0; HEAD]).map_err(|_| Fault::RowTooLarge)?;
-        if frame.large.len() - HEAD > LONGEST {
+        let mut frame = Vec::with_capacity(USUAL);
+        frame.resize(HEAD, 0);
+        let mut frame = postcard::to_extend(&entry, frame).map_err(|_| Fault::RowTooLarge)?;
+        if frame.len() - HEAD > LONGEST {
             return Err(Fault::RowTooLarge);
         }
-        seal(&mut frame.large);
-        Ok(frame)
+        seal(&mut frame);
+        Ok(Self(frame))
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
-        if self.large.is_empty() { &self.usual[..self.length] } else { &self.large }
+        &self.0
     }
 
     /// Without its head.
     pub(crate) fn payload(&self) -> &[u8] {
-        &self.bytes()[HEAD..]
+        &self.0[HEAD..]
     }
 }
 

@@ -19,6 +19,10 @@ use crate::sums::{Deltas, Fold};
 
 /// How long rows may gather before they are written.
 const LINGER: Duration = Duration::from_millis(1);
+/// How long those who wait for the disk wait for others, where there are many.
+const COMPANY: Duration = Duration::from_micros(150);
+/// So many at once are many.
+const CROWD: usize = 4;
 /// This many bytes are written without waiting for more.
 const PLENTY: usize = 256 << 10;
 /// How long to wait before a full disk is tried again.
@@ -41,6 +45,8 @@ pub(super) struct Writer {
     writes: u32,
     /// Rows came at the last turn.
     warm: bool,
+    /// Many waited for the last write.
+    crowd: bool,
 }
 
 /// A batch on its way to the disk.
@@ -98,6 +104,7 @@ impl Writer {
             sums_busy,
             writes: 0,
             warm: false,
+            crowd: false,
         }
     }
 
@@ -153,10 +160,16 @@ impl Writer {
             }
         }
         let few = !queue.bytes.is_empty() && queue.bytes.len() < PLENTY;
-        // Whoever waits for the disk does not wait for company, too.
-        if !lingered && few && queue.orders.is_empty() && queue.waiters.is_empty() {
-            linger(&shared, &mut queue, LINGER);
+        // Whoever waits for the disk does not wait for company, unless there is a crowd of them: then a
+        // moment's wait is a write, and waking two threads, saved for many.
+        if !lingered && few && queue.orders.is_empty() {
+            if queue.waiters.is_empty() {
+                linger(&shared, &mut queue, LINGER);
+            } else if self.crowd {
+                shared.wake.wait_for(&mut queue, COMPANY);
+            }
         }
+        self.crowd = queue.waiters.len() >= CROWD;
         self.warm = !queue.bytes.is_empty();
         if !retry {
             self.hand.pick_up(&mut queue);
