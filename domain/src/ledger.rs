@@ -363,12 +363,12 @@ impl Short {
         let limit = &self.scoped.limit;
         let never = self.wanted.max(1) > limit.amount;
         let left = limit.amount.saturating_sub(self.balance.taken()).max(0);
-        let amount = limit.shown(limit.amount);
+        let allows = limit.allows();
         let (code, message) = match limit.unit {
             Unit::Money => (
                 Code::InsufficientQuota,
                 format!(
-                    "You exceeded your current quota: {whose} may spend {amount}, has {} left, and this call may cost up to {}.",
+                    "You exceeded your current quota: {whose} may spend {allows}, has {} left, and this call may cost up to {}.",
                     limit.shown(left),
                     limit.shown(self.wanted)
                 ),
@@ -376,24 +376,24 @@ impl Short {
             Unit::Tokens if never && limit.amount > 0 => (
                 Code::RequestExceedsLimit,
                 format!(
-                    "This call may use up to {}, and {whose} may use no more than {amount} at all. A smaller max_tokens or a shorter prompt fits.",
+                    "This call may use up to {}, and {whose} may use no more than {allows}. A smaller max_tokens or a shorter prompt fits.",
                     limit.shown(self.wanted)
                 ),
             ),
             Unit::Tokens => (
                 Code::RateLimitExceeded,
                 format!(
-                    "Rate limit reached: {whose} may use {amount}, has {left} left, and this call may use up to {}.",
+                    "Rate limit reached: {whose} may use {allows}, has {left} left, and this call may use up to {}.",
                     self.wanted
                 ),
             ),
             Unit::Requests => (
                 Code::RateLimitExceeded,
-                format!("Rate limit reached: {whose} may make {amount}, and made them."),
+                format!("Rate limit reached: {whose} may make {allows}, and has made as many."),
             ),
             Unit::InFlight => (
                 Code::ConcurrencyLimitExceeded,
-                format!("{whose} may have {amount} at a time, and has them."),
+                format!("{whose} may have {allows}, and has as many."),
             ),
         };
         let until = match (self.balance.span.end, limit.unit) {

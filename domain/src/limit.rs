@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::LimitId;
 use crate::money::Money;
-use crate::window::Window;
+use crate::window::{Period, Window};
 
 /// An amount per window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,13 +102,28 @@ impl Limit {
         !matches!(self.unit, Unit::InFlight) && !matches!(self.window, Window::Rolling { .. })
     }
 
-    /// The amount as people write it: dollars for money, a whole number for everything else.
+    /// An amount as people write it: dollars for money, a whole number for everything else.
     pub fn shown(&self, amount: i64) -> String {
+        let many = if amount == 1 { "" } else { "s" };
         match self.unit {
             Unit::Money => format!("{} USD", Money::from_nanos(amount)),
-            Unit::Tokens => format!("{amount} tokens"),
-            Unit::Requests => format!("{amount} requests"),
-            Unit::InFlight => format!("{amount} calls in flight"),
+            Unit::Tokens => format!("{amount} token{many}"),
+            Unit::Requests => format!("{amount} request{many}"),
+            Unit::InFlight => format!("{amount} call{many}"),
+        }
+    }
+
+    /// What it allows, as people say it: `5 USD a day`, `60 requests in any 60 seconds`.
+    pub fn allows(&self) -> String {
+        let amount = self.shown(self.amount);
+        match self.window {
+            _ if self.unit == Unit::InFlight => format!("{amount} at a time"),
+            Window::Lifetime => amount,
+            Window::Calendar { period: Period::Day, .. } => format!("{amount} a day"),
+            Window::Calendar { period: Period::Week, .. } => format!("{amount} a week"),
+            Window::Calendar { period: Period::Month, .. } => format!("{amount} a month"),
+            Window::Anchored { every, .. } => format!("{amount} every {every}"),
+            Window::Rolling { seconds } => format!("{amount} in any {seconds} seconds"),
         }
     }
 }

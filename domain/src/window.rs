@@ -124,6 +124,20 @@ impl Window {
     }
 }
 
+/// `6 hours`, `1 month`.
+impl fmt::Display for Every {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let step = match self.unit {
+            Step::Hour => "hour",
+            Step::Day => "day",
+            Step::Week => "week",
+            Step::Month => "month",
+        };
+        let many = if self.amount == 1 { "" } else { "s" };
+        write!(f, "{} {step}{many}", self.amount)
+    }
+}
+
 impl Every {
     /// This many of `unit`.
     ///

@@ -216,6 +216,9 @@ fn control() -> std::io::Result<tokio::runtime::Runtime> {
     builder.enable_all().build()
 }
 
+/// As many clients as may connect at the same moment; the system's own setting caps it.
+const BACKLOG: i32 = 4096;
+
 fn listen(address: SocketAddr) -> Result<std::net::TcpListener, StartFault> {
     let refused = |error: std::io::Error| {
         let why = match error.kind() {
@@ -232,6 +235,8 @@ fn listen(address: SocketAddr) -> Result<std::net::TcpListener, StartFault> {
         StartFault::Listen { address, why }
     };
     let listener = std::net::TcpListener::bind(address).map_err(refused)?;
+    // It listens already, with room for 128: asking again makes more.
+    rustix::net::listen(&listener, BACKLOG).map_err(|errno| refused(errno.into()))?;
     listener.set_nonblocking(true).map_err(refused)?;
     Ok(listener)
 }

@@ -125,22 +125,17 @@ impl Envelope {
                     Failure::Refused(refusal) => refusal.param.as_deref(),
                     Failure::Broke(_) | Failure::Method(_) => None,
                 };
-                let mut error = json!({
+                let error = json!({
                     "message": message, "type": code.kind().name(), "code": code.name(), "param": param,
                 });
-                if let (Failure::Refused(refusal), Some(members)) = (failure, error.as_object_mut())
-                    && let Some(limit) = &refusal.limit
-                {
-                    members.extend(reached(limit));
-                }
-                json!({ "error": error }).to_string()
+                json!({ "error": with_limit(error, failure) }).to_string()
             }
-            Self::Anthropic => json!({
-                "type": "error",
-                "error": { "type": anthropic_type(code), "message": message, "code": code.name() },
-                "request_id": request.to_string(),
-            })
-            .to_string(),
+            Self::Anthropic => {
+                let error = json!({ "type": anthropic_type(code), "message": message, "code": code.name() });
+                let error = with_limit(error, failure);
+                json!({ "type": "error", "error": error, "request_id": request.to_string() })
+                    .to_string()
+            }
         }
     }
 
@@ -187,6 +182,16 @@ impl Envelope {
             Self::Anthropic => format!("event: error\ndata: {body}\n\n"),
         }
     }
+}
+
+/// The same error with the limit that refused, where one did.
+fn with_limit(mut error: Value, failure: &Failure) -> Value {
+    if let (Failure::Refused(refusal), Some(members)) = (failure, error.as_object_mut())
+        && let Some(limit) = &refusal.limit
+    {
+        members.extend(reached(limit));
+    }
+    error
 }
 
 /// The limit that refused a call, as members of the error. Money is decimal text.

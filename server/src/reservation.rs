@@ -82,6 +82,8 @@ impl Facts {
 pub struct Bound {
     /// The most it can cost, where a limit on money applies.
     money: Option<Money>,
+    /// The same, wherever it is known.
+    worst: Option<Money>,
     /// The most tokens it can use, where a limit on money or tokens applies.
     tokens: Option<i64>,
     /// The maximum of output tokens that the provider is told.
@@ -100,6 +102,8 @@ impl Bound {
         let want = fitted.found.want();
         Self {
             money: Some(want.money).filter(|_| needs.money),
+            // Without a limit on money, nothing may also mean that there is no price.
+            worst: Some(want.money).filter(|most| needs.money || *most > Money::ZERO),
             tokens: Some(want.tokens),
             cap: fitted.cap(),
             clamped: fitted.clamped(length),
@@ -151,7 +155,7 @@ impl Outcome {
         Self {
             usage: Usage::NONE,
             evidence: Evidence::Estimated,
-            cost: bound.money,
+            cost: bound.worst,
             tokens: bound.tokens.unwrap_or(0),
             rates: Vec::new(),
             ending: Ending::Killed,

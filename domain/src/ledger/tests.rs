@@ -1020,16 +1020,16 @@ fn a_refusal_says_what_whose_until_when_and_who_can_change_it() {
     ];
     let sentences = [
         "You exceeded your current quota: this key may spend 5 USD, has 2 USD left, and this call may cost up to 3 USD. It does not start again.",
-        "You exceeded your current quota: this key may spend 2 USD, has 2 USD left, and this call may cost up to 3 USD. It starts again at 2026-09-01T00:00:00Z.",
-        "Rate limit reached: this key may use 5 tokens, has 2 left, and this call may use up to 3.",
-        "Rate limit reached: this key may use 5 tokens, has 2 left, and this call may use up to 3. It starts again at 2026-09-01T00:00:00Z.",
-        "This call may use up to 3 tokens, and this key may use no more than 2 tokens at all. A smaller max_tokens or a shorter prompt fits.",
-        "Rate limit reached: this key may use 0 tokens, has 0 left, and this call may use up to 3.",
-        "Rate limit reached: this key may make 1 requests, and made them.",
-        "Rate limit reached: this key may make 1 requests, and made them. It starts again at 2026-09-01T00:00:00Z.",
-        "Rate limit reached: this key may make 0 requests, and made them.",
-        "This key may have 1 calls in flight at a time, and has them.",
-        "This key may have 0 calls in flight at a time, and has them.",
+        "You exceeded your current quota: this key may spend 2 USD a day, has 2 USD left, and this call may cost up to 3 USD. It starts again at 2026-09-01T00:00:00Z.",
+        "Rate limit reached: this key may use 5 tokens in any 60 seconds, has 2 left, and this call may use up to 3.",
+        "Rate limit reached: this key may use 5 tokens a day, has 2 left, and this call may use up to 3. It starts again at 2026-09-01T00:00:00Z.",
+        "This call may use up to 3 tokens, and this key may use no more than 2 tokens in any 60 seconds. A smaller max_tokens or a shorter prompt fits.",
+        "Rate limit reached: this key may use 0 tokens in any 60 seconds, has 0 left, and this call may use up to 3.",
+        "Rate limit reached: this key may make 1 request in any 60 seconds, and has made as many.",
+        "Rate limit reached: this key may make 1 request a day, and has made as many. It starts again at 2026-09-01T00:00:00Z.",
+        "Rate limit reached: this key may make 0 requests in any 60 seconds, and has made as many.",
+        "This key may have 1 call at a time, and has as many.",
+        "This key may have 0 calls at a time, and has as many.",
     ];
     for ((own, fields), sentence) in cases.into_iter().zip(sentences) {
         let mut ledger = Ledger::default();
@@ -1054,7 +1054,11 @@ fn what_is_left_is_never_less_than_nothing() {
     ledger.settle(hold, used(0, 70));
     let short = call(&mut ledger, &budget, tokens(1), at(1_500)).unwrap_err();
     let refusal = short.refusal("the team 'search'");
-    assert!(refusal.message.contains("the team 'search' may use 10 tokens, has 0 left"));
+    assert!(
+        refusal
+            .message
+            .contains("the team 'search' may use 10 tokens in any 60 seconds, has 0 left")
+    );
     // Rounded up, so that whoever waits that long is admitted.
     assert_eq!((short.after, refusal.retry_after_ms), (Some(59_998_500), Some(59_999)));
 }

@@ -8,7 +8,6 @@ use domain::command::Actor;
 use domain::key::KeyKind;
 use domain::ledger::{Fit, Now, Short};
 use domain::rule::{self, Spoken};
-use domain::scope::AllLimits;
 use domain::{KeyId, Lineage, Money, Refusal, Timestamp, Want};
 use store::NotReserved;
 
@@ -106,13 +105,10 @@ impl Desk {
         }
         let allowed = self.judge(&lineage, &explanation.routes, routes.err(), address, at);
         let verdict = match allowed {
-            Err(refusal) => Ok(Verdict::Denied { refusal, succeeds_at: None }),
-            Ok(routes) => {
-                let limits = lineage.limits(&self.gate.defaults);
-                self.fitting(&lineage, &limits, &routes, &question, at, &mut explanation.want).await
-            }
+            Err(refusal) => (Verdict::Denied { refusal, succeeds_at: None }, None),
+            Ok(routes) => self.fitting(&lineage, &routes, &question, at).await?,
         };
-        explanation.verdict = verdict?;
+        (explanation.verdict, explanation.want) = verdict;
         Ok(explanation)
     }
 
@@ -154,12 +150,11 @@ impl Desk {
     async fn fitting(
         &self,
         lineage: &Lineage,
-        limits: &AllLimits,
         routes: &[Arc<Route>],
         question: &Question,
         at: Timestamp,
-        want: &mut Option<Want>,
-    ) -> Result<Verdict, Failure> {
+    ) -> Result<(Verdict, Option<Want>), Failure> {
+        let limits = &lineage.limits(&self.gate.defaults);
         let request = &question.request;
         let Some(relay) = question.relays.first() else {
             return Err(super::no_such_key().into());
@@ -173,7 +168,9 @@ impl Desk {
         };
         let ceiling = match Ceiling::of(routes, size, limits, at) {
             Ok(ceiling) => ceiling,
-            Err(refusal) => return Ok(Verdict::Denied { refusal, succeeds_at: None }),
+            Err(refusal) => {
+                return Ok((Verdict::Denied { refusal, succeeds_at: None }, None));
+            }
         };
         let length = Length { asked: request.ask.output_cap, floor: self.gate.floor_tokens };
         let text = question.has_text.then_some(request);
@@ -200,28 +197,29 @@ impl Desk {
                 }
             };
             let short = match answer {
-                Ok((found, output_tokens, clamped)) => {
-                    *want = want.or(found);
-                    return Ok(match first {
+                Ok((want, output_tokens, clamped)) => {
+                    let verdict = match first {
                         None => Verdict::Allowed { output_tokens, clamped },
                         Some(short) => denied(lineage, &short, Some(when)),
-                    });
+                    };
+                    return Ok((verdict, want));
                 }
                 Err(NotReserved::Short(short)) => short,
                 Err(NotReserved::Fault(fault)) => return Err(fault.into()),
             };
             let Some(after) = short.after else {
-                return Ok(denied(lineage, first.as_ref().unwrap_or(&short), None));
+                return Ok((denied(lineage, first.as_ref().unwrap_or(&short), None), None));
             };
             when = Timestamp::from_micros(
                 when.micros().saturating_add(i64::try_from(after.max(1)).unwrap_or(i64::MAX)),
             );
             first = first.or(Some(short));
         }
-        Ok(match first {
+        let verdict = match first {
             Some(short) => denied(lineage, &short, None),
             None => Verdict::Allowed { output_tokens: None, clamped: false },
-        })
+        };
+        Ok((verdict, None))
     }
 }
 

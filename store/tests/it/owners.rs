@@ -228,8 +228,8 @@ fn a_team_counts_its_users_through_inserts_and_moves() {
         Ok::<_, Never>(())
     };
     let scope = Scope::User(user_id(1));
-    let moved = wait(store.update_owner(scope, None, nowhere, act("user.update")));
-    assert!(matches!(moved, Err(NotChanged::Fault(Fault::NoSuchOwner(Scope::Team(_))))));
+    let lost = wait(store.update_owner(scope, None, nowhere, act("user.update")));
+    assert!(matches!(lost, Err(NotChanged::Fault(Fault::NoSuchOwner(Scope::Team(_))))));
     assert_eq!((members(&store, 1), members(&store, 2)), (0, 2));
     // Counting is no change of the team, and a change of the team keeps the count.
     assert_eq!(read(&store, Scope::Team(team_id(2))).revision, 1);
