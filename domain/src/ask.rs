@@ -11,6 +11,8 @@ pub struct Ask {
     /// The most output tokens one answer may have, where the client said: the largest of the
     /// caps it set, since dialects disagree which one counts.
     pub output_cap: Option<u64>,
+    /// The least that maximum may be lowered to, for the provider to take it.
+    pub output_floor: u64,
     /// How many answers are wanted: `n` or `best_of`, times the number of prompts.
     pub answers: u64,
     /// Bytes of the body. A token of text covers at least one byte, so this bounds the text input.

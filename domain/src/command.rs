@@ -93,17 +93,29 @@ pub enum Slot {
 }
 
 impl Slot {
-    /// Whether `limit` is the one this slot names.
-    pub const fn has(self, limit: &Limit) -> bool {
-        matches!(
-            (self, limit.unit, limit.window),
-            (Self::Spending, Unit::Money, Window::Lifetime | Window::Calendar { .. })
-                | (Self::Recurring, Unit::Money, Window::Anchored { .. })
-                | (Self::RequestsPerMinute, Unit::Requests, Window::Rolling { seconds: 60 })
-                | (Self::TokensPerMinute, Unit::Tokens, Window::Rolling { seconds: 60 })
-                | (Self::TokensPerDay, Unit::Tokens, Window::Calendar { period: Period::Day, .. })
-                | (Self::Parallel, Unit::InFlight, _)
-        )
+    /// Whether `limit` is one this slot names. What is not hard, or follows another clock than UTC,
+    /// has no short name: nobody is to take it for what it is not.
+    pub fn has(self, limit: &Limit) -> bool {
+        let is_plain = match limit.window {
+            Window::Calendar { zone, .. } => zone == Zone::UTC,
+            Window::Lifetime | Window::Anchored { .. } | Window::Rolling { .. } => true,
+        };
+        let is_hard = limit.enforcement == Enforcement::Hard;
+        is_plain
+            && is_hard
+            && matches!(
+                (self, limit.unit, limit.window),
+                (Self::Spending, Unit::Money, Window::Lifetime | Window::Calendar { .. })
+                    | (Self::Recurring, Unit::Money, Window::Anchored { .. })
+                    | (Self::RequestsPerMinute, Unit::Requests, Window::Rolling { seconds: 60 })
+                    | (Self::TokensPerMinute, Unit::Tokens, Window::Rolling { seconds: 60 })
+                    | (
+                        Self::TokensPerDay,
+                        Unit::Tokens,
+                        Window::Calendar { period: Period::Day, .. }
+                    )
+                    | (Self::Parallel, Unit::InFlight, _)
+            )
     }
 
     /// What it counts.
@@ -160,15 +172,28 @@ impl LimitChange {
     /// A window for a limit that does not exist, or two limits that count the same.
     pub fn apply(self, old: &[Limit], fresh: LimitId) -> Result<Vec<Limit>, Refusal> {
         let mut fresh = Fresh(fresh);
-        let mut limits = match self.all {
+        let in_full = self.all.is_some();
+        let mut limits: Vec<Limit> = match self.all {
             None => old.to_vec(),
             Some(all) => all.into_iter().map(|one| one.like_one_of(old, &mut fresh)).collect(),
         };
         for change in self.slots {
             let at = limits.iter().position(|limit| change.slot.has(limit));
+            if in_full && at.is_some() {
+                return Err(Refusal::new(
+                    Code::InvalidValue,
+                    "A limit is given twice, by its short name and in limits: one of them is enough.",
+                )
+                .about("limits"));
+            }
             let before = at.map(|at| limits.remove(at));
-            let Some(after) = change.apply(before, &mut fresh)? else { continue };
-            limits.insert(at.unwrap_or(limits.len()).min(limits.len()), after);
+            match change.apply(before, &mut fresh)? {
+                Some(after) => limits.insert(at.unwrap_or(limits.len()).min(limits.len()), after),
+                None if change.amount == Some(None) => {
+                    limits.retain(|limit| !change.slot.has(limit));
+                }
+                None => {}
+            }
         }
         check(&limits)?;
         Ok(limits)
@@ -189,19 +214,15 @@ impl Allowance {
 impl SlotChange {
     fn apply(self, before: Option<Limit>, fresh: &mut Fresh) -> Result<Option<Limit>, Refusal> {
         let amount = match (self.amount, before) {
-            (Some(None), _) => return Ok(None),
+            (Some(None), _) if self.window.is_none_or(|window| window == self.slot.window()) => {
+                return Ok(None);
+            }
             (Some(Some(amount)), _) => amount,
             (None, Some(limit)) => limit.amount,
             (None, None) if self.window.is_none_or(|window| window == self.slot.window()) => {
                 return Ok(None);
             }
-            (None, None) => {
-                return Err(Refusal::new(
-                    Code::InvalidValue,
-                    "limit_reset says when a limit starts again, and there is none: send limit too.",
-                )
-                .about("limit_reset"));
-            }
+            (Some(None), _) | (None, None) => return Err(no_such_limit()),
         };
         let unit = self.slot.unit();
         let window = match (self.window, before.map(|limit| limit.window)) {
@@ -217,6 +238,14 @@ impl SlotChange {
         let wanted = Allowance { unit, amount, window, enforcement };
         Ok(Some(wanted.like_one_of(before.as_slice(), fresh)))
     }
+}
+
+fn no_such_limit() -> Refusal {
+    Refusal::new(
+        Code::InvalidValue,
+        "limit_reset says when a limit starts again, and there is none: send limit too.",
+    )
+    .about("limit_reset")
 }
 
 /// Names for new limits.

@@ -361,10 +361,56 @@ impl Short {
     /// 'search'".
     pub fn refusal(&self, whose: &str) -> Refusal {
         let limit = &self.scoped.limit;
+        let (code, message) = self.sentence(whose);
+        // Where even all of it is too little, no new turn helps.
+        let helps = limit.amount > 0 && code != Code::RequestExceedsLimit;
+        let in_flight = match (limit.unit, self.balance.held) {
+            (Unit::InFlight | Unit::Requests, _) | (_, ..=0) => String::new(),
+            (_, held) => format!(" Calls in flight hold {}.", limit.shown(held)),
+        };
+        let until = match (self.balance.span.end, limit.unit) {
+            _ if !helps => String::new(),
+            (Some(end), _) => format!(" It starts again at {end}."),
+            (None, Unit::Money) if in_flight.is_empty() => " It does not start again.".to_owned(),
+            (None, _) => String::new(),
+        };
+        let message =
+            format!("{message}{in_flight}{until} Whoever administers it can raise the limit.");
+        let mut refusal = Refusal::new(code, capital(&message));
+        let rolling = matches!(limit.window, Window::Rolling { .. });
+        if limit.unit == Unit::InFlight && limit.amount > 0 {
+            // Nobody knows when a call ends; a second is what clients wait anyway.
+            refusal.retry_after_ms = Some(1_000);
+        } else if code == Code::RateLimitExceeded {
+            refusal.retry_after_ms = self.after.map(|micros| micros.div_ceil(1_000).max(1));
+            if !rolling || refusal.retry_after_ms.is_none() {
+                refusal.retry = Retry::Never;
+            }
+        } else {
+            refusal.retry = Retry::Never;
+        }
+        refusal.param = match (limit.unit, rolling) {
+            (Unit::Requests, true) => Some("rpm".to_owned()),
+            (Unit::Tokens, true) => Some("tpm".to_owned()),
+            _ => None,
+        };
+        refusal.limit = Some(Box::new(LimitReached {
+            scoped: self.scoped,
+            spent: self.balance.spent,
+            held: self.balance.held,
+            wanted: self.wanted,
+            resets_at: self.balance.span.end.filter(|_| helps),
+        }));
+        refusal
+    }
+
+    /// What it comes to, and the first sentence about it.
+    fn sentence(&self, whose: &str) -> (Code, String) {
+        let limit = &self.scoped.limit;
         let never = self.wanted.max(1) > limit.amount;
         let left = limit.amount.saturating_sub(self.balance.taken()).max(0);
         let allows = limit.allows();
-        let (code, message) = match limit.unit {
+        match limit.unit {
             Unit::Money => (
                 Code::InsufficientQuota,
                 format!(
@@ -395,39 +441,7 @@ impl Short {
                 Code::ConcurrencyLimitExceeded,
                 format!("{whose} may have {allows}, and has as many."),
             ),
-        };
-        let until = match (self.balance.span.end, limit.unit) {
-            (Some(end), _) => format!(" It starts again at {end}."),
-            (None, Unit::Money) => " It does not start again.".to_owned(),
-            (None, _) => String::new(),
-        };
-        let message = format!("{message}{until} Whoever administers it can raise the limit.");
-        let mut refusal = Refusal::new(code, capital(&message));
-        let rolling = matches!(limit.window, Window::Rolling { .. });
-        if limit.unit == Unit::InFlight && limit.amount > 0 {
-            // Nobody knows when a call ends; a second is what clients wait anyway.
-            refusal.retry_after_ms = Some(1_000);
-        } else if code == Code::RateLimitExceeded {
-            refusal.retry_after_ms = self.after.map(|micros| micros.div_ceil(1_000).max(1));
-            if !rolling || refusal.retry_after_ms.is_none() {
-                refusal.retry = Retry::Never;
-            }
-        } else {
-            refusal.retry = Retry::Never;
         }
-        refusal.param = match (limit.unit, rolling) {
-            (Unit::Requests, true) => Some("rpm".to_owned()),
-            (Unit::Tokens, true) => Some("tpm".to_owned()),
-            _ => None,
-        };
-        refusal.limit = Some(Box::new(LimitReached {
-            scoped: self.scoped,
-            spent: self.balance.spent,
-            held: self.balance.held,
-            wanted: self.wanted,
-            resets_at: self.balance.span.end,
-        }));
-        refusal
     }
 }
 

@@ -88,7 +88,8 @@ impl Limit {
 
     /// Whether both count the same thing per the same window, so that one can stand for the other.
     pub fn is_like(&self, other: &Self) -> bool {
-        self.unit == other.unit && (self.unit == Unit::InFlight || self.window == other.window)
+        self.unit == other.unit
+            && (self.unit == Unit::InFlight || self.window.is_like(other.window))
     }
 
     /// Whether it can refuse anything.

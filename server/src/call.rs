@@ -104,17 +104,18 @@ impl Call {
 }
 
 /// Reads `X-Forwarded-For` from its end: each proxy appends who called it, so only what trusted ones
-/// appended counts. What is no address ends the chain.
+/// appended counts. What is no address ends the chain; what stands before it, in whatever bytes, is
+/// nobody's word.
 fn origin(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
     let is_trusted = |address| trusted.iter().any(|network| network.contains(address));
     let mut nearest = peer.to_canonical();
     let lists = headers.get_all("x-forwarded-for").iter().rev();
-    let told = lists.flat_map(|list| list.to_str().unwrap_or_default().rsplit(','));
+    let told = lists.flat_map(|list| list.as_bytes().rsplit(|byte| *byte == b','));
     for text in told {
         if !is_trusted(nearest) {
             break;
         }
-        match address(text.trim()) {
+        match std::str::from_utf8(text).ok().and_then(|text| address(text.trim())) {
             Some(address) => nearest = address.to_canonical(),
             None => break,
         }

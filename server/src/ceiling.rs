@@ -247,7 +247,15 @@ impl Top {
         if !is_text && !is_free && model.is_some_and(|model| is_priced_by_time(model, when)) {
             return Err(unbounded("its audio is priced by time, which nobody knows in advance"));
         }
-        let written = ask.body_bytes.saturating_add(unwritten(dialect));
+        if !is_text && !is_free && has_betas {
+            return Err(unbounded(
+                "its input is not all text in the body, and beta features may lengthen the context",
+            ));
+        }
+        if !is_text && !is_free && dialect == Dialect::Embeddings {
+            return Err(unbounded("its inputs are not all text in the body"));
+        }
+        let written = ask.body_bytes.saturating_add(unwritten(dialect, route));
         let input = match (is_text, window) {
             // Each of several inputs has a window of its own; bytes bound them all together.
             (true, Some(window)) if dialect != Dialect::Embeddings && !has_betas => {
@@ -275,7 +283,8 @@ impl Top {
             (None, None) => None,
         };
         // No answer is longer than the window, and a provider that was told of so many would refuse.
-        let is_natural = ask.output_cap.is_none() && published.is_none();
+        let fills_the_window = |most: u64| window.is_some_and(|window| most >= window);
+        let is_natural = ask.output_cap.is_none() && published.is_none_or(fills_the_window);
         // In any service tier, for the provider's account may have another than the plain one, unless
         // the plain one is asked for.
         let tier = route.provider.pins_tier(dialect).then_some("default");
@@ -373,11 +382,16 @@ pub fn is_bounded(route: &Route, now: Timestamp) -> bool {
     !is_unbounded || is_free(route, now)
 }
 
-/// Input tokens that a provider adds to what the client wrote. Anthropic puts a prompt of its own,
-/// of up to some 500 tokens, before the tools of a request:
-/// <https://docs.anthropic.com/en/docs/agents-and-tools/tool-use/overview#pricing>.
-fn unwritten(dialect: Dialect) -> u64 {
-    if dialect == Dialect::Messages { 1_000 } else { 0 }
+/// Input tokens that a provider adds to what the client wrote. Anthropic puts prompts of its own
+/// before the tools of a request, of up to some 700 tokens for one and 350 for all:
+/// <https://docs.anthropic.com/en/docs/agents-and-tools/tool-use/overview#pricing>. OpenAI adds a
+/// few to each message, fewer than the bytes around it; the templates of open models add more.
+fn unwritten(dialect: Dialect, route: &Route) -> u64 {
+    match dialect {
+        Dialect::Messages => 2_000,
+        Dialect::Chat | Dialect::Responses if !route.provider.has_models_of("openai") => 500,
+        _ => 0,
+    }
 }
 
 /// Models whose every call may search the web, billed by the search.

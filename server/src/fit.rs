@@ -14,7 +14,7 @@ use crate::wire;
 const LONGEST: u64 = 1 << 32;
 
 /// How often it is tried again when others took meanwhile what was left.
-const TRIES: usize = 4;
+const TRIES: usize = 8;
 
 /// Beyond this, counting a body's tokens takes longer than it is worth.
 const COUNTED_BYTES_MAX: u64 = 2 << 20;

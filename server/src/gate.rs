@@ -238,7 +238,8 @@ impl Gate {
                 held.map(|held| (held, routes, Bound::default()))
             }
             Some(ceiling) => {
-                let length = Length { asked: request.ask.output_cap, floor: self.floor_tokens };
+                let floor = self.floor_tokens.max(request.ask.output_floor);
+                let length = Length { asked: request.ask.output_cap, floor };
                 let fitted =
                     fit::reserve(&self.store, (id, limits), ceiling, length, request, now).await;
                 fitted.map(|fitted| {

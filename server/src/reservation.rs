@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use domain::key::Key;
 use domain::ledger::Rates;
 use domain::{
-    Class, Ending, Evidence, KeyId, Money, Price, RequestId, Row, Timestamp, Usage, pricing,
+    Class, Ending, Evidence, KeyId, Money, Price, RequestId, Row, Timestamp, Unit, Usage, pricing,
 };
 
 use http::Method;
@@ -239,8 +239,16 @@ impl Reservation {
             first_byte_micros: None,
         };
         let gate = Arc::clone(&self.gate);
-        if let (true, Some(hold)) = (self.facts.bill != Bill::None, &self.hold) {
-            let row = self.row(hold, sent.clone(), Outcome::unknown(self.bound));
+        let is_billed = self.facts.bill != Bill::None;
+        // What costs nothing is written down where its request counts.
+        let counts = |hold: &&Held| is_billed || hold.counts(Unit::Requests);
+        if let Some(hold) = self.hold.as_ref().filter(counts) {
+            let outcome = if is_billed {
+                Outcome::unknown(self.bound)
+            } else {
+                Outcome::nothing(Ending::Killed)
+            };
+            let row = self.row(hold, sent.clone(), outcome);
             // What is held stays here: should nobody wait for this any more, it is released.
             if let Some(hold) = &mut self.hold {
                 gate.store.begin(hold, &row).await?;

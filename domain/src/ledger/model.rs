@@ -212,7 +212,8 @@ impl Model {
                 (Some(_), Unit::Requests) => event.amount,
             };
             if used.is_some() {
-                history.used.push(event.amount);
+                // A call that came to nothing says nothing about those that do not.
+                history.used.extend((event.amount > 0).then_some(event.amount));
             }
         }
     }

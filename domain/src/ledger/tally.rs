@@ -168,7 +168,8 @@ impl Tally {
             (Count::Gauge { held }, _) => *held = held.saturating_sub(part.amount),
             (Count::Turn { .. } | Count::Rolling(_), _) => {}
         }
-        if let (Some(usual), Some(_)) = (&mut self.usual, used) {
+        // A call that came to nothing says nothing about those that do not.
+        if let (Some(usual), Some(_), 1..) = (&mut self.usual, used, counted) {
             usual.learn(counted);
         }
     }

@@ -1019,10 +1019,10 @@ fn a_refusal_says_what_whose_until_when_and_who_can_change_it() {
         (limit(InFlight, 0, DAY), "concurrency_limit_exceeded Never None None"),
     ];
     let sentences = [
-        "You exceeded your current quota: this key may spend 5 USD, has 2 USD left, and this call may cost up to 3 USD. It does not start again.",
+        "You exceeded your current quota: this key may spend 5 USD, has 2 USD left, and this call may cost up to 3 USD. Calls in flight hold 3 USD.",
         "You exceeded your current quota: this key may spend 2 USD a day, has 2 USD left, and this call may cost up to 3 USD. It starts again at 2026-09-01T00:00:00Z.",
-        "Rate limit reached: this key may use 5 tokens in any 60 seconds, has 2 left, and this call may use up to 3.",
-        "Rate limit reached: this key may use 5 tokens a day, has 2 left, and this call may use up to 3. It starts again at 2026-09-01T00:00:00Z.",
+        "Rate limit reached: this key may use 5 tokens in any 60 seconds, has 2 left, and this call may use up to 3. Calls in flight hold 3 tokens.",
+        "Rate limit reached: this key may use 5 tokens a day, has 2 left, and this call may use up to 3. Calls in flight hold 3 tokens. It starts again at 2026-09-01T00:00:00Z.",
         "This call may use up to 3 tokens, and this key may use no more than 2 tokens in any 60 seconds. A smaller max_tokens or a shorter prompt fits.",
         "Rate limit reached: this key may use 0 tokens in any 60 seconds, has 0 left, and this call may use up to 3.",
         "Rate limit reached: this key may make 1 request in any 60 seconds, and has made as many.",

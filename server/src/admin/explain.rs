@@ -172,7 +172,8 @@ impl Desk {
                 return Ok((Verdict::Denied { refusal, succeeds_at: None }, None));
             }
         };
-        let length = Length { asked: request.ask.output_cap, floor: self.gate.floor_tokens };
+        let floor = self.gate.floor_tokens.max(request.ask.output_floor);
+        let length = Length { asked: request.ask.output_cap, floor };
         let text = question.has_text.then_some(request);
         let present = self.gate.moment();
         let mut when = at;

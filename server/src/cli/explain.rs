@@ -83,13 +83,16 @@ fn shown(answer: &Value) -> String {
     }
     let limits = list(&answer["limits"]);
     if !limits.is_empty() {
-        let mut shown = table(&["whose", "counts", "amount", "spent", "held", "left", "resets"]);
+        let head = ["whose", "counts", "amount", "per", "kept", "spent", "held", "left", "resets"];
+        let mut shown = table(&head);
         for limit in limits {
             let name = plain(&limit["scope_name"]);
             shown.add_row([
                 format!("{} {name}", plain(&limit["scope"])),
                 plain(&limit["unit"]),
                 plain(&limit["amount"]),
+                window(&limit["window"]),
+                plain(&limit["enforcement"]),
                 plain(&limit["spent"]),
                 plain(&limit["held"]),
                 plain(&limit["available"]),
@@ -137,6 +140,19 @@ fn rule(provider: &str, model: &str, said: &Value) -> [String; 6] {
         plain(&said["entry"]),
         says.to_owned(),
     ]
+}
+
+/// A window in few words: `day Europe/Berlin`, `60 seconds`.
+fn window(window: &Value) -> String {
+    let zone = window["zone"].as_str().filter(|zone| *zone != "UTC").unwrap_or_default();
+    let rhythm = match window["kind"].as_str() {
+        Some("calendar") => plain(&window["period"]),
+        Some("every") => format!("{} {}", plain(&window["amount"]), plain(&window["unit"])),
+        Some("rolling") => format!("{} seconds", plain(&window["seconds"])),
+        Some(other) => other.to_owned(),
+        None => String::new(),
+    };
+    format!("{rhythm} {zone}").trim_end().to_owned()
 }
 
 /// A value without its quotes; nothing for null.

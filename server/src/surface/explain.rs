@@ -17,7 +17,7 @@ use crate::failure::{Envelope, Failure, rfc3339};
 use crate::models::Route;
 use crate::relay::Relay;
 use crate::surface::effective::EffectiveView;
-use crate::surface::fields::Fields;
+use crate::surface::fields::{Fields, invalid};
 use crate::surface::reply::{Dollars, json};
 use crate::surface::{Reply, Serve, find, keys};
 use crate::wire::{self, Dialect};
@@ -84,6 +84,9 @@ pub fn own(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
 
 async fn explain(desk: &Desk, actor: Actor, id: KeyId, mut call: Call) -> Result<Answer, Failure> {
     let question = read(Fields::of(desk, &mut call).await?)?;
+    if question.at.is_some_and(|at| at < call.at) {
+        return Err(invalid("at", "now or later: what was is in the usage").into());
+    }
     let explanation = desk.explain(actor, id, question, call.at).await?;
     Ok(json(StatusCode::OK, &view(&explanation, &call)))
 }

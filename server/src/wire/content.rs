@@ -152,6 +152,9 @@ fn item(ask: &mut Ask, item: Value<'_>, index: usize) -> Result<(), Refusal> {
         part(ask, item);
         return Ok(());
     }
+    // Without a type it is a message, or the id of something that the provider stores: OpenAI's
+    // reference to an item need not say that it is one.
+    ask.input_elsewhere |= role.is_none() || inside.is_none();
     if let Some(role) = role {
         self::role(role, || format!("input[{index}].role"))?;
     }
@@ -173,7 +176,6 @@ fn part(ask: &mut Ask, part: Value<'_>) {
         | "refusal"
         | "thinking"
         | "redacted_thinking"
-        | "reasoning"
         | "tool_use"
         | "server_tool_use"
         | "function_call"
@@ -184,6 +186,11 @@ fn part(ask: &mut Ask, part: Value<'_>) {
         "tool_result" | "function_call_output" | "custom_tool_call_output" => {
             let inside = |name| part.get(name);
             inside("content").into_iter().chain(inside("output")).for_each(|it| search(ask, it));
+        }
+        // What the provider remembers of it is there only where it is not here.
+        "reasoning" => {
+            let is_here = part.get("encrypted_content").is_some_and(|it| !it.is_null());
+            ask.input_elsewhere |= !is_here && part.get("id").is_some();
         }
         "item_reference" | "container_upload" => ask.input_elsewhere = true,
         _ => search(ask, part),

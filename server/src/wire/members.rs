@@ -39,6 +39,7 @@ impl Reading {
             model: String::new(),
             stream: false,
             output_cap: None,
+            output_floor: 0,
             answers: 1,
             body_bytes: u64::try_from(body_bytes).unwrap_or(u64::MAX),
             input_elsewhere: false,
@@ -107,8 +108,21 @@ impl Reading {
             "max_completion_tokens" => self.cap(value, "max_completion_tokens")?,
             "max_output_tokens" => self.cap(value, "max_output_tokens")?,
             "stream_options" if dialect.has_usage_option() => self.stream_options(value)?,
-            "previous_response_id" | "conversation" | "prompt" if dialect == Dialect::Responses => {
+            "previous_response_id" | "conversation" if dialect == Dialect::Responses => {
                 self.ask.input_elsewhere |= !value.is_null();
+            }
+            // A stored prompt may bring tools that are billed by the call.
+            "prompt" if dialect == Dialect::Responses && !value.is_null() => {
+                self.ask.input_elsewhere = true;
+                self.ask.unbounded = self.ask.unbounded.or(Some("prompt"));
+            }
+            "prompt" if dialect == Dialect::Responses => {}
+            // Anthropic: an answer's maximum must be larger than what it may think.
+            "thinking" if dialect == Dialect::Messages => {
+                if let Some(budget) = value.get("budget_tokens") {
+                    let budget = integer(budget, "thinking.budget_tokens", 0, CAP_MAX)?;
+                    self.ask.output_floor = budget.map_or(0, |budget| budget + 1);
+                }
             }
             "cached_content" => self.ask.input_elsewhere |= !value.is_null(),
             "messages" | "input" | "prompt" | "system" | "image" | "images" | "mask" => {

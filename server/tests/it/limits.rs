@@ -400,3 +400,78 @@ fn an_address_is_the_callers_own_or_what_a_trusted_proxy_tells() {
     call(&proxied, &key, "203.0.113.7, 198.51.100.1, 10.1.2.3").refused(403, "address_not_allowed");
     call(&proxied, &key, "").refused(403, "address_not_allowed");
 }
+
+#[test]
+fn what_a_provider_remembers_is_never_taken_for_a_few_bytes() {
+    let world = World::new();
+    let key = world.key(&json!({"limit": "0.02"}));
+    for item in [
+        json!({"id": "msg_123"}),
+        json!({"id": "msg_123", "type": null}),
+        json!({"type": "item_reference", "id": "msg_123"}),
+        json!({"type": "reasoning", "id": "rs_1", "summary": []}),
+    ] {
+        let body = json!({"model": "gpt-4o", "max_output_tokens": 20,
+            "input": [item, {"role": "user", "content": "Hi"}]});
+        // The whole context window may be meant, and that costs more than is left.
+        let reply = world.post("/v1/responses", &key.secret, &body);
+        assert_eq!(reply.status, 402, "{body}: {}", reply.text);
+    }
+    let stored = json!({"model": "gpt-4o", "max_output_tokens": 20, "prompt": {"id": "pmpt_1"}});
+    world
+        .post("/v1/responses", &key.secret, &stored)
+        .refused(403, "unbounded_feature_for_hard_limit");
+    assert!(world.provider.log().is_empty());
+}
+
+#[test]
+fn a_prompt_that_betas_may_lengthen_has_no_bound() {
+    let world = World::new();
+    let key = world.key(&json!({"limit": 5}));
+    let body = json!({"model": "claude-sonnet-4-20250514", "max_tokens": 10, "messages": [{"role": "user",
+        "content": [{"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}}]}]});
+    let headers = [
+        ("x-api-key", key.secret.as_str()),
+        ("content-type", "application/json"),
+        ("anthropic-beta", "context-1m-2025-08-07"),
+    ];
+    let reply = world.send(http::Method::POST, "/v1/messages", &headers, body.to_string());
+    reply.refused(403, "unbounded_feature_for_hard_limit");
+}
+
+#[test]
+fn a_maximum_is_not_lowered_below_what_an_answer_may_think() {
+    let world = World::new();
+    let key = world.key(&json!({"limit": "0.05"}));
+    let body = json!({"model": "claude-sonnet-4-20250514", "max_tokens": 16_000,
+        "thinking": {"type": "enabled", "budget_tokens": 10_000},
+        "messages": [{"role": "user", "content": "Hi"}]});
+    world.post("/v1/messages", &key.secret, &body).refused(402, "insufficient_quota");
+    assert!(world.provider.log().is_empty());
+}
+
+#[test]
+fn requests_that_cost_nothing_are_counted_across_a_restart() {
+    let mut world = World::new();
+    let key = world.key(&json!({"limits": [
+        {"unit": "requests", "amount": 2, "window": {"kind": "calendar", "period": "day"}}]}));
+    let body = json!({"input": "Hi"});
+    for _ in 0..2 {
+        world.post("/v1/moderations", &key.secret, &body).is(200);
+    }
+    world.restart();
+    world.post("/v1/moderations", &key.secret, &body).refused(429, "rate_limit_exceeded");
+}
+
+#[test]
+fn an_own_recurring_limit_replaces_the_default() {
+    let settings_file = r#"
+[defaults.key]
+recurring_limit = { amount = "0.00003", every = 6, unit = "hour" }
+"#;
+    let world = World::with(Unusual { settings_file, ..Unusual::default() });
+    let poor = world.key(&json!({}));
+    let own = world.key(&json!({"recurring_limit": {"amount": 100, "every": 6, "unit": "hour"}}));
+    world.chat(&poor.secret, r#"{"output_tokens": 5}"#).refused(402, "insufficient_quota");
+    world.chat(&own.secret, r#"{"output_tokens": 5}"#).is(200);
+}

@@ -102,7 +102,11 @@ fn script(dice: &mut Dice) -> Map<String, Value> {
             4 | 5 => set("cut_after_bytes", json!(dice.between(1, 2_000))),
             6 => set("garbage", json!(dice.pick(&["html", "truncated_json", "bytes"]))),
             7 => set("error_midstream", json!(true)),
-            8 => set("never_answer", json!(true)),
+            8 => {
+                // A provider that never answers must at least see that nobody waits any more.
+                set("finish_after_disconnect", json!(false));
+                set("never_answer", json!(true))
+            }
             9 => set("split", json!(dice.between(7, 90))),
             _ => set("usage", json!(dice.pick(&["none", "twice", "negative", "huge", "string"]))),
         };

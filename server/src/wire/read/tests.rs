@@ -40,6 +40,7 @@ fn a_chat_is_understood() {
         model: "m".to_owned(),
         stream: true,
         output_cap: Some(70),
+        output_floor: 0,
         answers: 3,
         body_bytes: u64::try_from(body.len()).expect("small"),
         input_elsewhere: false,
