@@ -309,6 +309,16 @@ mod tests {
     }
 
     #[test]
+    fn bytes_that_are_no_text_hide_nothing_behind_them() {
+        let trusted = [Network::parse("10.0.0.0/8").unwrap()];
+        let mut headers = HeaderMap::new();
+        let list = HeaderValue::from_bytes(b"\xff, 203.0.113.7").unwrap();
+        headers.append("x-forwarded-for", list);
+        let found = origin("10.0.0.1".parse().unwrap(), &headers, &trusted);
+        assert_eq!(found.to_string(), "203.0.113.7");
+    }
+
+    #[test]
     fn a_secret_is_found_wherever_clients_put_it() {
         for (pairs, secret) in [
             (&[][..], None),
