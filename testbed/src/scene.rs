@@ -186,8 +186,8 @@ fn settings(provider: SocketAddr, setting: Setting<'_>) -> String {
     for (name, kind, base) in [("books", "openai", "/v1"), ("letters", "anthropic", "")] {
         write!(
             text,
-            "[providers.{name}]\nkind = \"{kind}\"\nbase_url = \"http://{provider}{base}\"\n\
-             api_key = \"sk-fake\"\n[[prices]]\nprovider = \"{name}\"\nmodel = \"m\"\n\
+            "[providers.{name}]\nkind = \"{kind}\"\ncatalogue = \"{kind}\"\n\
+             base_url = \"http://{provider}{base}\"\napi_key = \"sk-fake\"\n[[prices]]\nprovider = \"{name}\"\nmodel = \"m\"\n\
              input = \"{input}\"\noutput = \"{output}\"\ncontext_tokens = 100000\n\
              max_output_tokens = {LONGEST}\n"
         )
