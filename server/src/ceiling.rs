@@ -383,13 +383,13 @@ pub fn is_bounded(route: &Route, now: Timestamp) -> bool {
 }
 
 /// Input tokens that a provider adds to what the client wrote. Anthropic puts prompts of its own
-/// before the tools of a request, of up to some 700 tokens for one and 350 for all:
+/// before the tools of a request, of some 500 tokens for most:
 /// <https://docs.anthropic.com/en/docs/agents-and-tools/tool-use/overview#pricing>. OpenAI adds a
 /// few to each message, fewer than the bytes around it; the templates of open models add more.
 fn unwritten(dialect: Dialect, route: &Route) -> u64 {
     match dialect {
-        Dialect::Messages => 2_000,
-        Dialect::Chat | Dialect::Responses if !route.provider.has_models_of("openai") => 500,
+        Dialect::Messages => 1_000,
+        Dialect::Chat | Dialect::Responses if !route.provider.has_models_of("openai") => 256,
         _ => 0,
     }
 }
