@@ -344,9 +344,9 @@ impl Reservation {
         let tokens = self.bound.tokens.map_or(0, |most| row.tokens.saturating_sub(most)).max(0);
         let money = row.overrun();
         if money > Money::ZERO || tokens > 0 {
-            self.gate.overruns.fetch_add(1, Ordering::Relaxed);
+            let since_start = self.gate.overruns.fetch_add(1, Ordering::Relaxed).saturating_add(1);
             tracing::error!(
-                request = %self.facts.request, provider = %row.provider, %money, tokens,
+                request = %self.facts.request, provider = %row.provider, %money, tokens, since_start,
                 "a provider reported more than the most the call could use"
             );
         }

@@ -475,3 +475,30 @@ recurring_limit = { amount = "0.00003", every = 6, unit = "hour" }
     world.chat(&poor.secret, r#"{"output_tokens": 5}"#).refused(402, "insufficient_quota");
     world.chat(&own.secret, r#"{"output_tokens": 5}"#).is(200);
 }
+
+#[test]
+fn what_is_observed_is_counted_and_told_and_never_refused() {
+    let world = World::new();
+    let key = world.key(&json!({"limits": [{"unit": "tokens", "amount": 50,
+        "window": {"kind": "lifetime"}, "enforcement": "observe"}]}));
+    for _ in 0..3 {
+        let body = sized(Some(40), 20, 20);
+        world.post("/v1/chat/completions", &key.secret, &body).is(200);
+    }
+    let path = format!("/api/v1/keys/{}/effective", key.id);
+    let limit = world.get(&path, MASTER).is(200).json()["limits"][0].clone();
+    assert_eq!((&limit["spent"], &limit["held"]), (&json!(120), &json!(0)));
+}
+
+#[test]
+fn what_is_expected_admits_by_what_calls_usually_use() {
+    let world = World::new();
+    let key = world.key(&json!({"limits": [{"unit": "tokens", "amount": 20_000,
+        "window": {"kind": "lifetime"}, "enforcement": "expected"}]}));
+    // Each may use some 1,100 tokens, and uses 500.
+    let body = sized(Some(1_000), 100, 400);
+    let admitted = (0..60)
+        .take_while(|_| world.post("/v1/chat/completions", &key.secret, &body).status == 200)
+        .count();
+    assert_eq!(admitted, 40, "all of it is used, though the last calls could have used more");
+}
