@@ -57,6 +57,31 @@ fn a_plain_call_costs_what_the_provider_reported_at_the_catalogues_price() {
 }
 
 #[test]
+fn the_cost_of_a_row_can_be_computed_again_from_the_row() {
+    let world = World::new();
+    let key = world.any_key();
+    let scripts = [
+        r#"{"prompt_tokens":1000,"cached_tokens":200,"output_tokens":50,"reasoning_tokens":10}"#,
+        r#"{"prompt_tokens":7,"output_tokens":3}"#,
+        r#"{"prompt_tokens":123457,"cached_tokens":11,"output_tokens":999}"#,
+    ];
+    for script in scripts {
+        world.chat(&key.secret, script).is(200);
+        world.post("/v1/chat/completions", &key.secret, &streamed(script)).is(200);
+        let mut claude = chat("claude-sonnet-4-20250514", script);
+        claude["max_tokens"] = json!(2_000);
+        world.post("/v1/messages", &key.secret, &claude).is(200);
+    }
+    let rows = world.rows_when(3 * scripts.len());
+    for row in rows {
+        let units = row["units"].as_object().unwrap().iter();
+        let picos = units
+            .map(|(class, units)| units.as_u64().unwrap() * row["rates"][class].as_u64().unwrap());
+        assert_eq!(row["cost"], dollars(picos.sum()), "{row}");
+    }
+}
+
+#[test]
 fn a_stream_costs_the_same_and_its_extra_chunk_is_taken_out() {
     let world = World::new();
     let key = world.any_key();
