@@ -26,9 +26,9 @@ check: check-tools ## What CI runs beside the tests: format, lints, docs, licenc
 	@if command -v cargo-deny >/dev/null; then cargo deny check licenses bans sources; \
 	else echo "cargo-deny is missing (cargo install cargo-deny --locked): licences were not checked"; exit 1; fi
 
-bench: check-tools ## Measure against a do-nothing proxy, about three minutes
-	$(CARGO) build --release -p server -p testbed
-	./target/release/bench --weir ./$(BIN) $(ARGS)
+bench: check-tools ## Measure what is shipped against a do-nothing proxy, about three minutes
+	$(CARGO) build --profile dist -p server -p testbed
+	./target/dist/bench --weir ./target/dist/weir $(ARGS)
 
 torture: check-tools ## Kill Weir 200 times under load, and compare with the provider's books, about ten minutes
 	$(CARGO) build --release -p server -p testbed

@@ -193,6 +193,10 @@ impl Round<'_> {
             }
             thread::sleep(Duration::from_micros(50));
         }
+        if matches!(kill, Kill::Quiet | Kill::Stop) {
+            // What was frozen can be killed, but neither answers nor stops.
+            weir.signal("CONT")?;
+        }
         match kill {
             Kill::Stop => {
                 weir.signal("TERM")?;
