@@ -51,16 +51,21 @@ pub enum Retry {
 }
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $text:literal, $status:literal, $kind:ident, $retry:ident;)*) => {
+    ($(#[doc = $about:literal] $name:ident = $text:literal, $status:literal, $kind:ident, $retry:ident;)*) => {
         /// Why a client did not get what it asked for. Codes are part of the public API.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Code {
-            $($(#[$doc])* $name,)*
+            $(#[doc = $about] $name,)*
         }
 
         impl Code {
             /// Every code, in the order of the table.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// What it means, in a sentence.
+            pub fn about(self) -> &'static str {
+                match self { $(Self::$name => $about.trim_ascii(),)* }
+            }
 
             /// The error's `code` in JSON.
             pub const fn name(self) -> &'static str {
@@ -185,6 +190,8 @@ pub struct Refusal {
     pub message: String,
     /// The member of the request at fault, as a path: `messages[2].role`.
     pub param: Option<String>,
+    /// What could have been sent instead of a member that nobody knows.
+    pub known: Vec<String>,
     /// The limit that refused, where one did.
     pub limit: Option<Box<LimitReached>>,
     /// When the same request can pass, in milliseconds from now, where that is known.
@@ -212,7 +219,15 @@ impl Refusal {
     /// A refusal with its sentence.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         let (message, retry) = (message.into(), code.retry());
-        Self { code, message, param: None, limit: None, retry_after_ms: None, retry }
+        Self {
+            code,
+            message,
+            param: None,
+            known: Vec::new(),
+            limit: None,
+            retry_after_ms: None,
+            retry,
+        }
     }
 
     /// The same, naming the member of the request at fault.

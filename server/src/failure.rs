@@ -128,11 +128,11 @@ impl Envelope {
                 let error = json!({
                     "message": message, "type": code.kind().name(), "code": code.name(), "param": param,
                 });
-                json!({ "error": with_limit(error, failure) }).to_string()
+                json!({ "error": with_more(error, failure) }).to_string()
             }
             Self::Anthropic => {
                 let error = json!({ "type": anthropic_type(code), "message": message, "code": code.name() });
-                let error = with_limit(error, failure);
+                let error = with_more(error, failure);
                 json!({ "type": "error", "error": error, "request_id": request.to_string() })
                     .to_string()
             }
@@ -184,12 +184,15 @@ impl Envelope {
     }
 }
 
-/// The same error with the limit that refused, where one did.
-fn with_limit(mut error: Value, failure: &Failure) -> Value {
-    if let (Failure::Refused(refusal), Some(members)) = (failure, error.as_object_mut())
-        && let Some(limit) = &refusal.limit
-    {
-        members.extend(reached(limit));
+/// The same error with what else there is to know: the limit that refused, or the members there are.
+fn with_more(mut error: Value, failure: &Failure) -> Value {
+    if let (Failure::Refused(refusal), Some(members)) = (failure, error.as_object_mut()) {
+        if let Some(limit) = &refusal.limit {
+            members.extend(reached(limit));
+        }
+        if !refusal.known.is_empty() {
+            members.insert("known".to_owned(), json!(refusal.known));
+        }
     }
     error
 }

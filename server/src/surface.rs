@@ -9,6 +9,7 @@ pub mod inference;
 pub mod keys;
 pub mod limits;
 pub mod mark;
+pub mod openapi;
 pub mod operations;
 pub mod owners;
 pub mod page;
@@ -312,7 +313,15 @@ pub static OURS: &[Endpoint] = &[
     ours("/api/v1/usage/calls/{attempt}/reconcile", POST, Guard::Master, usage::reconcile),
     ours("/healthz", GET, Guard::Open, operations::alive),
     ours("/readyz", GET, Guard::Open, operations::ready),
+    ours("/openapi.json", GET, Guard::Open, openapi::show),
+    ours("/docs", GET, Guard::Open, openapi::read),
 ];
+
+/// Who may call a method of one of our own routes.
+pub fn guard_of(method: &Method, path: &str) -> Guard {
+    let row = OURS.iter().find(|row| row.path == path && row.methods.contains(method));
+    row.map_or(Guard::Master, |row| row.guard)
+}
 
 /// What a path matched.
 pub struct Matched {

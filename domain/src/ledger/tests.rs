@@ -1036,8 +1036,9 @@ fn a_refusal_says_what_whose_until_when_and_who_can_change_it() {
         let want = Want::call(crate::Money::from_nanos(3 * DOLLARS), 3);
         let first = call(&mut ledger, &[own], want, at(0));
         let short = first.and_then(|_hold| call(&mut ledger, &[own], want, at(0))).unwrap_err();
-        let Refusal { code, message, param, limit, retry_after_ms, retry } =
+        let Refusal { code, message, param, known, limit, retry_after_ms, retry } =
             short.refusal("this key");
+        assert!(known.is_empty());
         assert_eq!(format!("{} {retry:?} {retry_after_ms:?} {param:?}", code.name()), fields);
         assert_eq!(message, format!("{sentence} Whoever administers it can raise the limit."));
         let LimitReached { scoped, spent, held, wanted, resets_at } = *limit.unwrap();

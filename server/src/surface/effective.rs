@@ -5,6 +5,7 @@ use domain::command::Actor;
 use domain::{KeyId, Scope, Window};
 use futures_util::FutureExt as _;
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::admin::{Desk, Effective, Found, From, Layer, OwnerKind};
@@ -17,7 +18,8 @@ use crate::surface::rules::RulesView;
 use crate::surface::{keys, owners};
 
 /// What applies, as JSON.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "effective")]
 pub struct EffectiveView<'a> {
     /// The widest scope first.
     limits: Vec<FoundView<'a>>,
@@ -25,8 +27,9 @@ pub struct EffectiveView<'a> {
     rules: Vec<LayerView<'a>>,
 }
 
-#[derive(Serialize)]
-struct FoundView<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "applying_limit")]
+pub struct FoundView<'a> {
     limit_id: String,
     scope: &'static str,
     scope_id: String,
@@ -40,8 +43,9 @@ struct FoundView<'a> {
     resets_at: Option<String>,
 }
 
-#[derive(Serialize)]
-struct LayerView<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "applying_rules")]
+pub struct LayerView<'a> {
     scope: &'static str,
     scope_id: String,
     scope_name: &'a str,

@@ -7,6 +7,7 @@ use domain::rule::Spoken;
 use domain::{KeyId, Refusal, Timestamp, Want};
 use futures_util::FutureExt as _;
 use http::{Method, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -22,11 +23,13 @@ use crate::surface::reply::{Dollars, json};
 use crate::surface::{Reply, Serve, find, keys};
 use crate::wire::{self, Dialect};
 
-#[derive(Serialize)]
-struct ExplanationView<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "explanation")]
+pub struct ExplanationView<'a> {
     allowed: bool,
     /// What the caller would be told, as the error would say it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     refusal: Option<serde_json::Value>,
     /// When the call would succeed, if nothing else happened until then.
     succeeds_at: Option<String>,
@@ -41,22 +44,25 @@ struct ExplanationView<'a> {
     effective: EffectiveView<'a>,
 }
 
-#[derive(Serialize)]
-struct WantView {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "wanted")]
+pub struct WantView {
     cost: Dollars,
     tokens: i64,
 }
 
-#[derive(Serialize)]
-struct RouteView<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "explained_route")]
+pub struct RouteView<'a> {
     provider: &'a str,
     model: &'a str,
     allowed: bool,
     rules: Vec<SpokenView<'a>>,
 }
 
-#[derive(Serialize)]
-struct SpokenView<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "explained_rule")]
+pub struct SpokenView<'a> {
     scope: &'static str,
     scope_id: String,
     rule: &'static str,

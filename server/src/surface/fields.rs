@@ -16,6 +16,8 @@ pub struct Fields {
     members: BTreeMap<String, Box<RawValue>>,
     /// Where the object stands, as errors name it: empty, or `recurring_limit.`.
     path: String,
+    /// What was asked for, whether it was there or not.
+    known: Vec<String>,
 }
 
 /// The largest body an administrative route reads.
@@ -38,8 +40,12 @@ impl Fields {
     pub fn read(body: &[u8]) -> Result<Self, Refusal> {
         json::Document::read(body)?;
         serde_json::from_slice(body)
-            .map(|members| Self { members, path: String::new() })
+            .map(|members| Self::new(members, String::new()))
             .map_err(|_| Refusal::new(Code::InvalidValue, "The body must be a JSON object."))
+    }
+
+    const fn new(members: BTreeMap<String, Box<RawValue>>, path: String) -> Self {
+        Self { members, path, known: Vec::new() }
     }
 
     /// Whether the member was sent, `null` or not.
@@ -85,6 +91,7 @@ impl Fields {
 
     /// The member's text in JSON; `null` counts as not sent.
     fn take(&mut self, name: &str) -> Option<Box<RawValue>> {
+        self.known.push(self.named(name));
         self.members.remove(name).filter(|value| value.get() != "null")
     }
 
@@ -107,14 +114,14 @@ impl Fields {
     /// An object within the object.
     pub fn object(&mut self, name: &str) -> Result<Option<Self>, Refusal> {
         let path = format!("{}.", self.named(name));
-        Ok(self.typed(name, "an object")?.map(|members| Self { members, path }))
+        Ok(self.typed(name, "an object")?.map(|members| Self::new(members, path)))
     }
 
     /// A list of objects.
     pub fn objects(&mut self, name: &str) -> Result<Option<Vec<Self>>, Refusal> {
         let Some(list) = self.typed::<Vec<_>>(name, "a list of objects")? else { return Ok(None) };
         let place = self.named(name);
-        let read = |(at, members)| Self { members, path: format!("{place}[{at}].") };
+        let read = |(at, members)| Self::new(members, format!("{place}[{at}]."));
         Ok(Some(list.into_iter().enumerate().map(read).collect()))
     }
 
@@ -273,12 +280,16 @@ impl Fields {
     pub fn end(self) -> Result<(), Refusal> {
         let path = self.path;
         let names = self.members.into_keys().map(|name| format!("{path}{name}"));
-        nothing_left(names, "parameter")
+        nothing_left(names, "parameter", self.known)
     }
 }
 
 /// The parameters of a query string that have not been asked for yet.
-pub struct Query(BTreeMap<String, String>);
+pub struct Query {
+    parameters: BTreeMap<String, String>,
+    /// What was asked for, whether it was there or not.
+    known: Vec<String>,
+}
 
 impl Query {
     /// Reads `a=1&b=2`, percent-encoded.
@@ -304,12 +315,13 @@ impl Query {
                 .about(shown));
             }
         }
-        Ok(Self(parameters))
+        Ok(Self { parameters, known: Vec::new() })
     }
 
     /// A parameter's text.
     pub fn text(&mut self, name: &str) -> Option<String> {
-        self.0.remove(name).filter(|text| !text.is_empty())
+        self.known.push(name.to_owned());
+        self.parameters.remove(name).filter(|text| !text.is_empty())
     }
 
     /// A whole number from `least` to `most`.
@@ -357,15 +369,20 @@ impl Query {
     /// # Errors
     /// A parameter that this route does not know.
     pub fn end(self) -> Result<(), Refusal> {
-        nothing_left(self.0.into_keys(), "query parameter")
+        nothing_left(self.parameters.into_keys(), "query parameter", self.known)
     }
 }
 
-fn nothing_left(mut names: impl Iterator<Item = String>, what: &str) -> Result<(), Refusal> {
+fn nothing_left(
+    mut names: impl Iterator<Item = String>,
+    what: &str,
+    known: Vec<String>,
+) -> Result<(), Refusal> {
     let Some(name) = names.next() else { return Ok(()) };
     let shown: String = name.chars().take(60).collect();
     let message = format!("'{shown}' is not a {what} of this route.");
-    Err(Refusal::new(Code::UnknownParameter, message).about(shown))
+    let refusal = Refusal::new(Code::UnknownParameter, message).about(shown);
+    Err(Refusal { known, ..refusal })
 }
 
 fn decode(text: &str) -> Option<String> {

@@ -6,6 +6,7 @@ use domain::key::{Key, KeyKind, KeyState};
 use domain::{Code, KeyId, Refusal, Rules, Scope, TeamId};
 use futures_util::FutureExt as _;
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 use store::KeyQuery;
 
@@ -20,8 +21,9 @@ use crate::surface::reply::{Dollars, json};
 use crate::surface::rules::{self, RulesView};
 
 /// A key as this surface shows it.
-#[derive(Serialize)]
-struct KeyView<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "key")]
+pub struct KeyView<'a> {
     /// Names the key in URLs; never changes, and is no secret.
     hash: String,
     name: &'a str,
@@ -45,15 +47,17 @@ struct KeyView<'a> {
     expires_at: Option<String>,
 }
 
-#[derive(Serialize)]
-struct One<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "key_answer")]
+pub struct One<'a> {
     data: KeyView<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a str>,
 }
 
-#[derive(Serialize)]
-struct Deleted {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "deleted_key")]
+pub struct Deleted {
     deleted: bool,
     hash: String,
 }

@@ -2,8 +2,11 @@
 //! defaults in the settings: members with names of their own (`rpm`, `limit`), and the full form
 //! (`limits`). What a limit does is not known here.
 
+use std::borrow::Cow;
+
 use domain::command::{Allowance, LimitChange, Slot, SlotChange};
 use domain::{Enforcement, Limit, Money, Period, Refusal, Timestamp, Unit, Window};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
 use crate::admin::Standing;
@@ -114,7 +117,8 @@ fn read_one(mut fields: Fields, anchor: Timestamp) -> Result<Allowance, Refusal>
 }
 
 /// The limits of one thing, under all the names they have. What can be sent can be read again.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "limits")]
 pub struct LimitsView {
     limit: Option<Dollars>,
     limit_remaining: Option<Dollars>,
@@ -127,8 +131,9 @@ pub struct LimitsView {
     limits: Vec<LimitView>,
 }
 
-#[derive(Serialize)]
-struct RecurringView {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "recurring_limit")]
+pub struct RecurringView {
     amount: Dollars,
     every: u16,
     unit: &'static str,
@@ -140,7 +145,8 @@ struct RecurringView {
 }
 
 /// One limit, in full.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "limit")]
 pub struct LimitView {
     unit: &'static str,
     amount: Amount,
@@ -162,6 +168,20 @@ impl From<&Limit> for LimitView {
 /// So much of a unit: dollars for money, a whole number for everything else.
 #[derive(Clone, Copy)]
 pub struct Amount(pub Unit, pub i64);
+
+impl JsonSchema for Amount {
+    fn schema_name() -> Cow<'static, str> {
+        "amount".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "number", "description": "Dollars, or a whole number of what is counted."})
+    }
+}
 
 impl Serialize for Amount {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -4,6 +4,7 @@ use domain::command::Actor;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 use store::Health;
 
@@ -12,8 +13,9 @@ use crate::call::{Answer, Call};
 use crate::failure::Failure;
 use crate::surface::reply::json;
 
-#[derive(Serialize)]
-struct State {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "state")]
+pub struct State {
     status: &'static str,
 }
 

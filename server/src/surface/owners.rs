@@ -5,6 +5,7 @@ use domain::command::{Actor, NewOwner, OwnerChange};
 use domain::{Owner, Refusal, Scope};
 use futures_util::FutureExt as _;
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 use store::OwnerQuery;
 
@@ -19,8 +20,9 @@ use crate::surface::reply::json;
 use crate::surface::rules::{self, RulesView};
 
 /// An owner as this surface shows it.
-#[derive(Serialize)]
-struct OwnerView<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "owner")]
+pub struct OwnerView<'a> {
     id: String,
     #[serde(flatten)]
     about: About<'a>,
@@ -33,9 +35,10 @@ struct OwnerView<'a> {
 }
 
 /// What only one kind of owner has.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "owner_kind")]
 #[serde(untagged)]
-enum About<'a> {
+pub enum About<'a> {
     Instance {},
     Project { name: &'a str },
     Team { name: &'a str, members: u32 },

@@ -2,6 +2,7 @@
 
 use domain::id::Ulid;
 use domain::{Refusal, Secret};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::surface::fields::{Query, invalid};
@@ -47,7 +48,8 @@ impl Wanted {
 }
 
 /// A page as it is answered.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "page_of_{T}")]
 pub struct Page<T> {
     pub data: Vec<T>,
     pub next_page_token: Option<String>,

@@ -1,7 +1,10 @@
 //! Answers in JSON. Money leaves as a plain decimal number, exactly as it is kept.
 
+use std::borrow::Cow;
+
 use domain::Money;
 use http::{HeaderValue, Response, StatusCode, header};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -27,4 +30,27 @@ impl Serialize for Dollars {
             RawValue::from_string(self.0.to_string()).map_err(serde::ser::Error::custom)?;
         number.serialize(serializer)
     }
+}
+
+impl JsonSchema for Dollars {
+    fn schema_name() -> Cow<'static, str> {
+        "dollars".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "number", "description": "Dollars."})
+    }
+}
+
+/// How many, by name: the shape of answers that are maps.
+pub fn counts_by_name(about: &str) -> Schema {
+    json_schema!({
+        "type": "object",
+        "description": about,
+        "additionalProperties": {"type": "integer", "minimum": 0},
+    })
 }

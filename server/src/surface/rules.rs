@@ -3,6 +3,7 @@
 
 use domain::command::RulesChange;
 use domain::{MaxPrice, Money, Network, Pattern, Price, Refusal, Rules, Tier};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::surface::fields::Fields;
@@ -70,21 +71,31 @@ fn max_price(fields: &mut Fields, name: &str) -> Result<Option<MaxPrice>, Refusa
 }
 
 /// The rules of one thing; `null` where there is none. What can be sent can be read again.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "rules")]
 pub struct RulesView<'a> {
+    #[schemars(with = "Option<Vec<String>>")]
     allowed_providers: Option<&'a [Pattern]>,
+    #[schemars(with = "Option<Vec<String>>")]
     denied_providers: Option<&'a [Pattern]>,
+    #[schemars(with = "Option<Vec<String>>")]
     allowed_models: Option<&'a [Pattern]>,
+    #[schemars(with = "Option<Vec<String>>")]
     denied_models: Option<&'a [Pattern]>,
+    #[schemars(with = "Option<Vec<String>>")]
     allowed_pricing: Option<&'a [Tier]>,
+    #[schemars(with = "Option<Vec<String>>")]
     denied_pricing: Option<&'a [Tier]>,
     max_price: Option<MaxPriceView>,
+    #[schemars(with = "Option<Vec<String>>")]
     allowed_addresses: Option<&'a [Network]>,
+    #[schemars(with = "Option<Vec<String>>")]
     denied_addresses: Option<&'a [Network]>,
 }
 
-#[derive(Serialize)]
-struct MaxPriceView {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "max_price")]
+pub struct MaxPriceView {
     input: Option<Dollars>,
     output: Option<Dollars>,
 }

@@ -1,10 +1,13 @@
 //! What was used and what it cost: sums by key, model, provider, hour or day, and single calls. The
 //! numbers are the ledger's; this page words them.
 
+use std::borrow::Cow;
+
 use domain::command::Actor;
 use domain::{Class, Code, Correction, Evidence, HoldId, KeyId, Refusal, Row};
 use futures_util::FutureExt as _;
 use http::StatusCode;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::ser::SerializeMap as _;
 use store::{Group, RowQuery, Sum, UsageQuery, UsageSum};
@@ -14,7 +17,7 @@ use crate::call::Call;
 use crate::failure::rfc3339;
 use crate::surface::Reply;
 use crate::surface::fields::{Fields, Query, invalid};
-use crate::surface::reply::{Dollars, json};
+use crate::surface::reply::{Dollars, counts_by_name, json};
 
 const GROUPS: [(&str, Group); 5] = [
     ("key", Group::Key),
@@ -27,6 +30,20 @@ const GROUPS: [(&str, Group); 5] = [
 /// Units by class; classes that were not used are left out.
 struct Units<'a>(&'a domain::Usage);
 
+impl JsonSchema for Units<'_> {
+    fn schema_name() -> Cow<'static, str> {
+        "units".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        counts_by_name("How much of each class was used; classes that were not are left out.")
+    }
+}
+
 impl Serialize for Units<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
@@ -37,8 +54,9 @@ impl Serialize for Units<'_> {
     }
 }
 
-#[derive(Serialize)]
-struct SumView<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "usage_sum")]
+pub struct SumView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,8 +79,9 @@ struct SumView<'a> {
     cost_estimated: Dollars,
 }
 
-#[derive(Serialize)]
-struct Sums<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "usage")]
+pub struct Sums<'a> {
     data: Vec<SumView<'a>>,
     /// Of everything asked about, shown above or not.
     totals: SumView<'a>,
@@ -140,8 +159,9 @@ fn sum_view(sum: &Sum) -> SumView<'_> {
     }
 }
 
-#[derive(Serialize)]
-struct CallView<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "call")]
+pub struct CallView<'a> {
     id: String,
     request_id: String,
     key: String,
@@ -176,14 +196,29 @@ struct CallView<'a> {
 
 struct Rates<'a>(&'a [(Class, domain::Price)]);
 
+impl JsonSchema for Rates<'_> {
+    fn schema_name() -> Cow<'static, str> {
+        "rates".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        counts_by_name("Pico-dollars per unit of the classes that were used.")
+    }
+}
+
 impl Serialize for Rates<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(class, price)| (class.name(), price.picos())))
     }
 }
 
-#[derive(Serialize)]
-struct Calls<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "calls")]
+pub struct Calls<'a> {
     data: Vec<CallView<'a>>,
     /// Whether older rows were left unread.
     cut_short: bool,
@@ -260,15 +295,17 @@ fn call_view(row: &Row) -> CallView<'_> {
     }
 }
 
-#[derive(Serialize)]
-struct Reconciled<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "reconciled_call")]
+pub struct Reconciled<'a> {
     data: CallView<'a>,
     /// What was given back, the oldest first.
     corrections: Vec<CorrectionView<'a>>,
 }
 
-#[derive(Serialize)]
-struct CorrectionView<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "correction")]
+pub struct CorrectionView<'a> {
     /// Dollars less.
     money: Dollars,
     /// Tokens less.

@@ -3,6 +3,7 @@
 
 use domain::window::Step;
 use domain::{Every, Period, Refusal, Timestamp, Window, Zone};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::surface::fields::Fields;
@@ -68,7 +69,8 @@ pub fn zone(fields: &mut Fields) -> Result<Zone, Refusal> {
 }
 
 /// A window as it is shown, and as it can be sent again.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "window")]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum View {
     Lifetime,

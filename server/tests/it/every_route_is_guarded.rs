@@ -116,11 +116,13 @@ fn open_routes_tell_nothing_of_value() {
     let open: Vec<_> = rows().into_iter().filter(|(.., guard)| *guard == Guard::Open).collect();
     assert_eq!(
         open.iter().map(|(path, ..)| path.as_str()).collect::<Vec<_>>(),
-        ["/healthz", "/readyz"]
+        ["/healthz", "/readyz", "/openapi.json", "/docs"]
     );
     for (path, method, _) in open {
         let answer = send(&world, &method, &path, None).is(200);
-        assert!(answer.text.len() < 30, "{}", answer.text);
+        // What every copy of Weir would say, and nothing of this one.
+        let same_for_all = ["/openapi.json", "/docs"].contains(&path.as_str());
+        assert!(same_for_all || answer.text.len() < 30, "{}", answer.text);
     }
 }
 

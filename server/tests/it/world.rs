@@ -23,6 +23,8 @@ use server::config::Config;
 use server::config::raw::Raw;
 use tempfile::TempDir;
 
+use crate::promises;
+
 pub(crate) const MASTER: &str = "a-master-key-for-tests-only-0123456789";
 
 /// Secrets of ours that must never leave: the fake provider accepts any.
@@ -74,6 +76,11 @@ impl Reply {
 
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Whether there is nothing under the path that was asked for.
+    pub(crate) fn is_no_url(&self) -> bool {
+        self.status == 404 && self.text.contains("\"unknown_url\"")
     }
 
     /// The error's code, in either dialect.
@@ -150,14 +157,17 @@ impl World {
             request = request.header(*name, *value);
         }
         let request = request.body(Full::new(body.into())).unwrap();
-        self.runtime.block_on(async {
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let reply = self.runtime.block_on(async {
             let answer = self.client.request(request).await.unwrap();
             let (head, body) = answer.into_parts();
             let body =
                 body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
             let text = String::from_utf8_lossy(&body).into_owned();
             Reply { status: head.status.as_u16(), headers: head.headers, text }
-        })
+        });
+        promises::hold(&method, uri.path(), &reply);
+        reply
     }
 
     pub(crate) fn get(&self, path: &str, secret: &str) -> Reply {

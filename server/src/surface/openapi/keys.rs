@@ -1,0 +1,99 @@
+//! What the keys API promises.
+
+use domain::Code;
+use serde_json::json;
+
+use super::Operation;
+use super::members::{limits, page, rules};
+use super::shape::{Members, boolean, id, label, list, moment, string, text, whole, words};
+use crate::surface::effective::EffectiveView;
+use crate::surface::explain::ExplanationView;
+use crate::surface::keys::{Deleted, KeyView, One};
+use crate::surface::page::Page;
+
+pub(super) fn operations() -> Vec<Operation> {
+    let chat = json!({"model": "gpt-4o", "max_tokens": 200, "input_tokens": 1_000});
+    vec![
+        Operation::get("/api/v1/keys", "list_keys", "List keys")
+            .about("Newest first, without revoked ones.")
+            .query(page())
+            .query(
+                Members::default()
+                    .optional("offset", whole(0, i64::from(u32::MAX)), "Leaves out so many; a token is quicker.")
+                    .optional("include_disabled", boolean(), "Whether disabled ones are shown: `true`."),
+            )
+            .answers::<Page<KeyView<'_>>>(200, "A page of keys."),
+        Operation::post("/api/v1/keys", "create_key", "Make a key")
+            .about("The secret is in this answer and never again.")
+            .takes(new_key(), json!({"name": "production-backend", "limit": 150, "limit_reset": "monthly", "rpm": 60}))
+            .answers::<One<'_>>(201, "The key, and its secret in `key`.")
+            .refuses(&[Code::InvalidRule, Code::Conflict]),
+        Operation::get("/api/v1/keys/{id}", "get_key", "Look at a key")
+            .answers::<One<'_>>(200, "The key."),
+        Operation::patch("/api/v1/keys/{id}", "update_key", "Change a key")
+            .about("What is not sent stays, `null` clears; in force for the next request.")
+            .takes(changed_key(), json!({"disabled": true}))
+            .answers::<One<'_>>(200, "The key as it is now.")
+            .refuses(&[Code::InvalidRule, Code::Conflict]),
+        Operation::delete("/api/v1/keys/{id}", "revoke_key", "Revoke a key")
+            .about("For good: from the answer on it opens nothing.")
+            .answers::<Deleted>(200, "It is revoked."),
+        Operation::get("/api/v1/keys/{id}/effective", "effective_on_key", "What applies to a key")
+            .answers::<EffectiveView<'_>>(200, "Limits and rules, the widest scope first."),
+        Operation::post("/api/v1/keys/{id}/explain", "explain_key", "What would become of a call")
+            .about("Nothing is held, and no provider is asked.")
+            .takes(question(), chat.clone())
+            .answers::<ExplanationView<'_>>(200, "Whether it would be served, and why.")
+            .refuses(&[Code::ModelNotFound, Code::NoProvider]),
+        Operation::get("/api/v1/key", "get_own_key", "The key about itself")
+            .answers::<One<'_>>(200, "The key."),
+        Operation::get("/api/v1/key/effective", "effective_on_own_key", "What applies to the key itself")
+            .answers::<EffectiveView<'_>>(200, "Limits and rules, the widest scope first."),
+        Operation::post("/api/v1/key/explain", "explain_own_key", "What would become of a call of its own")
+            .about("Nothing is held, and no provider is asked.")
+            .takes(question(), chat)
+            .answers::<ExplanationView<'_>>(200, "Whether it would be served, and why.")
+            .refuses(&[Code::ModelNotFound, Code::NoProvider]),
+    ]
+}
+
+fn new_key() -> Members {
+    Members::default()
+        .required("name", label(), "A label for people.")
+        .optional(
+            "key_type",
+            words(&["regular", "management"]),
+            "What it is for; `regular` where nothing is said.",
+        )
+        .optional(
+            "project_id",
+            id("proj"),
+            "The project it belongs to; the default one where nothing is said.",
+        )
+        .optional("user_id", id("user"), "The user it belongs to.")
+        .optional("team_id", id("team"), "The team it belongs to, where it has no user.")
+        .optional("expires_at", moment(), "From then on it opens nothing.")
+        .optional("secret", string(), "A secret of your own choice; with the master key only.")
+        .and(limits())
+        .and(rules())
+}
+
+fn changed_key() -> Members {
+    Members::default()
+        .optional("name", label(), "A label for people.")
+        .optional("disabled", boolean(), "Whether it is switched off.")
+        .optional("expires_at", moment(), "From then on it opens nothing.")
+        .and(limits())
+        .and(rules())
+}
+
+fn question() -> Members {
+    let message = json!({"type": "object"});
+    Members::default()
+        .required("model", text(256), "The model it would ask for.")
+        .optional("max_tokens", whole(1, i64::MAX), "The maximum it would set.")
+        .optional("input_tokens", whole(0, i64::from(i32::MAX)), "How many tokens its prompt has.")
+        .optional("messages", list(&message, 100_000), "The prompt itself, as a chat has it.")
+        .optional("at", moment(), "When; now, where nothing is said.")
+        .optional("ip", text(64), "From where.")
+}
