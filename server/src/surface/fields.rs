@@ -320,14 +320,20 @@ impl Query {
 
     /// A parameter's text.
     pub fn text(&mut self, name: &str) -> Option<String> {
+        // Forms send what was left blank.
+        self.take(name).filter(|text| !text.is_empty())
+    }
+
+    fn take(&mut self, name: &str) -> Option<String> {
         self.known.push(name.to_owned());
-        self.parameters.remove(name).filter(|text| !text.is_empty())
+        self.parameters.remove(name)
     }
 
     /// A whole number from `least` to `most`.
     pub fn number(&mut self, name: &str, least: u32, most: u32) -> Result<Option<u32>, Refusal> {
-        let Some(text) = self.text(name) else { return Ok(None) };
-        let number = text.parse().ok().filter(|number| (least..=most).contains(number));
+        let Some(text) = self.take(name) else { return Ok(None) };
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse().ok().filter(|number| digits && (least..=most).contains(number));
         number
             .map(Some)
             .ok_or_else(|| invalid(name, &format!("a whole number from {least} to {most}")))
@@ -335,7 +341,7 @@ impl Query {
 
     /// True or false.
     pub fn boolean(&mut self, name: &str) -> Result<Option<bool>, Refusal> {
-        match self.text(name).as_deref() {
+        match self.take(name).as_deref() {
             None => Ok(None),
             Some("true") => Ok(Some(true)),
             Some("false") => Ok(Some(false)),
@@ -345,7 +351,7 @@ impl Query {
 
     /// A moment in RFC 3339, or a date, which is its UTC midnight.
     pub fn moment(&mut self, name: &str) -> Result<Option<Timestamp>, Refusal> {
-        let Some(text) = self.text(name) else { return Ok(None) };
+        let Some(text) = self.take(name) else { return Ok(None) };
         let moment =
             text.parse::<jiff::Timestamp>().or_else(|_| format!("{text}T00:00:00Z").parse());
         let moment = moment.map_err(|_| {
@@ -360,7 +366,7 @@ impl Query {
         name: &str,
         wanted: &str,
     ) -> Result<Option<T>, Refusal> {
-        let text = self.text(name);
+        let text = self.take(name);
         text.map(|text| text.parse().map_err(|_| invalid(name, wanted))).transpose()
     }
 

@@ -81,6 +81,7 @@ fn document() -> Value {
     inference::describe(&mut paths);
     let mut schemas = generator.take_definitions(true);
     schemas.extend(errors());
+    schemas.extend(members::shared());
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -103,11 +104,7 @@ fn document() -> Value {
             "securitySchemes": {
                 "bearer": {
                     "type": "http", "scheme": "bearer",
-                    "description": "A key's secret, or the master key: see each route.",
-                },
-                "x_api_key": {
-                    "type": "apiKey", "in": "header", "name": "x-api-key",
-                    "description": "The same, as Anthropic's clients send it.",
+                    "description": "A key's secret, or the master key: see each route. The headers `x-api-key` and `api-key` are understood in the same way.",
                 },
             },
         },
@@ -178,6 +175,16 @@ fn common(operation: &Operation, guard: Guard) -> Vec<Code> {
     if operation.path.contains('{') {
         codes.push(Code::NotFound);
     }
+    let names = |name: &str| {
+        let body = operation.body.as_ref();
+        body.is_some_and(|body| body.members.iter().any(|member| member.name == name))
+    };
+    if names("limit_reset") {
+        codes.push(Code::Conflict);
+    }
+    if names("team_id") || names("project_id") {
+        codes.push(Code::NotFound);
+    }
     codes
 }
 
@@ -208,10 +215,14 @@ fn describe(operation: &Operation, guard: Guard, generator: &mut SchemaGenerator
         described["parameters"] = json!(parameters);
     }
     if let Some(body) = &operation.body {
+        let mut schema = body.members.object();
+        if body.members.iter().any(|member| member.name == "limits") {
+            members::one_way_of_limits(&mut schema);
+        }
         described["requestBody"] = json!({
             "required": true,
             "content": {"application/json": {
-                "schema": body.members.object(), "example": body.example,
+                "schema": schema, "example": body.example,
             }},
         });
     }
@@ -230,7 +241,7 @@ fn about(operation: &Operation, guard: Guard) -> String {
 }
 
 fn security(guard: Guard) -> Value {
-    if guard == Guard::Open { json!([]) } else { json!([{"bearer": []}, {"x_api_key": []}]) }
+    if guard == Guard::Open { json!([]) } else { json!([{"bearer": []}]) }
 }
 
 fn request_id() -> Value {

@@ -108,7 +108,6 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     ("limit", "-0.01", "limit"),
     ("limit", "0.0000000001", "limit"),
     ("limit", "9223372037", "limit"),
-    ("limit_reset", "\"daily\"", "limit_reset"),
     ("recurring_limit", "5", "recurring_limit"),
     ("recurring_limit", r#"{"amount":-1,"every":1,"unit":"day"}"#, "recurring_limit.amount"),
     ("recurring_limit", r#"{"amount":1,"every":0,"unit":"day"}"#, "recurring_limit.every"),

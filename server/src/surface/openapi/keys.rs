@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::Operation;
 use super::members::{limits, page, rules};
-use super::shape::{Members, boolean, id, label, list, moment, string, text, whole, words};
+use super::shape::{Members, boolean, id, label, list, moment, secret, text, whole, words};
 use crate::surface::effective::EffectiveView;
 use crate::surface::explain::ExplanationView;
 use crate::surface::keys::{Deleted, KeyView, One};
@@ -73,7 +73,7 @@ fn new_key() -> Members {
         .optional("user_id", id("user"), "The user it belongs to.")
         .optional("team_id", id("team"), "The team it belongs to, where it has no user.")
         .optional("expires_at", moment(), "From then on it opens nothing.")
-        .optional("secret", string(), "A secret of your own choice; with the master key only.")
+        .optional("secret", secret(), "A secret of your own choice; with the master key only.")
         .and(limits())
         .and(rules())
 }

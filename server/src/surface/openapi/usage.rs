@@ -1,7 +1,7 @@
 //! What the pages of usage promise.
 
 use domain::Code;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Operation;
 use super::members::{key_id, span};
@@ -14,7 +14,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .about("Sums go by whole UTC hours.")
             .query(
                 Members::default()
-                    .optional("group_by", string(), "A list of `key`, `model`, `provider`, `hour` and `day`, separated by commas.")
+                    .optional("group_by", groups(), "A list of `key`, `model`, `provider`, `hour` and `day`, separated by commas.")
                     .optional("key", key_id(), "Only of this key.")
                     .optional("model", string(), "Only of this model.")
                     .optional("provider", string(), "Only of this provider.")
@@ -45,4 +45,10 @@ pub(super) fn operations() -> Vec<Operation> {
             .answers::<Reconciled<'_>>(200, "The call, and all corrections of it.")
             .refuses(&[Code::Conflict]),
     ]
+}
+
+/// Names of groups, separated by commas.
+fn groups() -> Value {
+    let one = "(key|model|provider|hour|day)";
+    json!({"type": "string", "pattern": format!("^{one}(,{one})*$"), "examples": ["model,day"]})
 }
