@@ -14,7 +14,7 @@ use store::{Health, Options, Recovery, Store};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-use crate::admin::Desk;
+use crate::admin::{Desk, Running};
 use crate::config::{BadSetting, Config};
 use crate::gate::Gate;
 use crate::ids::Ids;
@@ -117,6 +117,7 @@ impl App {
             entropy: Arc::clone(&entropy),
             list_secret,
             correcting: tokio::sync::Mutex::new(()),
+            running: Running::default(),
         });
         let tls = tls()?;
         let demo = Demo::new(clock, Arc::new(Ids::new(&*entropy)), demo_pace);

@@ -43,6 +43,8 @@ struct KeyView<'a> {
     created_at: String,
     updated_at: String,
     expires_at: Option<String>,
+    /// When its newest call began.
+    last_used_at: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -85,7 +87,8 @@ pub fn create(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
     .boxed()
 }
 
-fn place(fields: &mut Fields) -> Result<Place, Refusal> {
+/// Where the key is to be put.
+pub fn place(fields: &mut Fields) -> Result<Place, Refusal> {
     Ok(Place {
         project: fields.form("project_id", "the id of a project", |text| text.parse().ok())?,
         user: fields.form("user_id", "the id of a user", |text| text.parse().ok())?,
@@ -190,6 +193,7 @@ async fn one(desk: &Desk, key: &Key, call: &Call) -> Result<Answer, Failure> {
 
 async fn view<'a>(desk: &Desk, key: &'a Key, call: &Call) -> Result<KeyView<'a>, Failure> {
     let usage = desk.gate.store.spent(key.id, key.created_at).await?;
+    let used = desk.last_used(std::slice::from_ref(key)).await?;
     let standings = desk.standings(Scope::Key(key.id), &key.limits, call.at).await?;
     Ok(KeyView {
         hash: key.id.to_string(),
@@ -207,6 +211,7 @@ async fn view<'a>(desk: &Desk, key: &'a Key, call: &Call) -> Result<KeyView<'a>,
         created_at: rfc3339(key.created_at),
         updated_at: rfc3339(key.updated_at),
         expires_at: key.expires_at.map(rfc3339),
+        last_used_at: used.get(&key.id).copied().map(rfc3339),
     })
 }
 

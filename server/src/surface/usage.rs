@@ -1,5 +1,7 @@
-//! What was used and what it cost: sums by key, model, provider, hour or day, and single calls. The
+//! What was used and what it cost: sums by key, owner, model, provider, hour or day, and single calls. The
 //! numbers are the ledger's; this page words them.
+
+use std::str::FromStr;
 
 use domain::command::Actor;
 use domain::{Class, Code, Correction, Evidence, HoldId, KeyId, Refusal, Row};
@@ -7,7 +9,7 @@ use futures_util::FutureExt as _;
 use http::StatusCode;
 use serde::Serialize;
 use serde::ser::SerializeMap as _;
-use store::{Group, RowQuery, Sum, UsageQuery, UsageSum};
+use store::{Group, Order, RowQuery, Sum, UsageQuery, UsageSum};
 
 use crate::admin::{Desk, Truth, no_such};
 use crate::call::Call;
@@ -16,8 +18,12 @@ use crate::surface::Reply;
 use crate::surface::fields::{Fields, Query, invalid};
 use crate::surface::reply::{Dollars, json};
 
-const GROUPS: [(&str, Group); 5] = [
+const GROUPS: [(&str, Group); 9] = [
     ("key", Group::Key),
+    ("api_key", Group::Key),
+    ("user", Group::User),
+    ("team", Group::Team),
+    ("project", Group::Project),
     ("model", Group::Model),
     ("provider", Group::Provider),
     ("hour", Group::Hour),
@@ -37,12 +43,22 @@ impl Serialize for Units<'_> {
     }
 }
 
+/// How a surface writes a key's id.
+pub type KeyForm = fn(KeyId) -> String;
+
 #[derive(Serialize)]
-struct SumView<'a> {
+pub struct SumView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
+    /// Null for keys of no user; left out where sums are not told apart by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<Option<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    team: Option<Option<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project: Option<Option<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,8 +86,8 @@ struct Sums<'a> {
     cut_short: bool,
 }
 
-/// `GET /api/v1/usage?group_by=model,day&from=…&until=…&key=…&model=…&provider=…`
-pub fn sums(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
+/// `GET /api/v1/usage?group_by=model,day&from=…&until=…&key=…&user=…&model=…&provider=…`
+pub fn sums(desk: &Desk, actor: Actor, call: Call, form: KeyForm) -> Reply<'_> {
     async move {
         let mut query = Query::read(call.head.uri.query())?;
         let group = match query.text("group_by") {
@@ -81,16 +97,21 @@ pub fn sums(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
         let wanted = UsageQuery {
             from: query.moment("from")?,
             until: query.moment("until")?,
-            key: query.parsed::<KeyId>("key", "the hash of a key")?,
-            maker: maker(actor),
+            key: either(&mut query, ["key", "api_key_id"], "the id of a key")?,
+            maker: None,
+            user: either(&mut query, ["user", "user_id"], "the id of a user")?,
+            team: either(&mut query, ["team", "team_id"], "the id of a team")?,
+            project: either(&mut query, ["project", "project_id"], "the id of a project")?,
             model: query.text("model"),
             provider: query.text("provider"),
-            group,
+            group: group.clone(),
+            owned: false,
+            order: Order::Newest,
             most: query.number("limit", 1, 10_000)?.unwrap_or(1_000) as usize,
         };
         query.end()?;
-        let report = desk.gate.store.usage(wanted).await?;
-        let data = report.sums.iter().map(group_view).collect();
+        let report = desk.usage(actor, wanted).await?;
+        let data = report.sums.iter().map(|sum| group_view(sum, &group, form)).collect();
         Ok(json(
             StatusCode::OK,
             &Sums { data, totals: sum_view(&report.total), cut_short: report.cut_short },
@@ -101,32 +122,49 @@ pub fn sums(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
 
 fn group_of(name: &str) -> Result<Group, Refusal> {
     let found = GROUPS.iter().find(|(known, _)| *known == name);
-    found
-        .map(|(_, group)| *group)
-        .ok_or_else(|| invalid("group_by", "a list of key, model, provider, hour and day"))
+    found.map(|(_, group)| *group).ok_or_else(|| {
+        invalid("group_by", "a list of key, user, team, project, model, provider, hour and day")
+    })
 }
 
-fn maker(actor: Actor) -> Option<KeyId> {
-    match actor {
-        Actor::Manager(id) => Some(id),
-        Actor::Operator | Actor::Holder(_) | Actor::Anybody => None,
+/// A filter that goes by two names.
+fn either<T: FromStr>(
+    query: &mut Query,
+    names: [&str; 2],
+    wanted: &str,
+) -> Result<Option<T>, Refusal> {
+    let [short, long] = names;
+    match (query.parsed(short, wanted)?, query.parsed(long, wanted)?) {
+        (Some(_), Some(_)) => Err(invalid(long, &format!("left out where {short} is sent"))),
+        (one, None) => Ok(one),
+        (None, other) => Ok(other),
     }
 }
 
-fn group_view(group: &UsageSum) -> SumView<'_> {
+/// A sum, told apart by `groups`.
+pub fn group_view<'a>(group: &'a UsageSum, by: &[Group], form: KeyForm) -> SumView<'a> {
+    let [user, team, project] =
+        [Group::User, Group::Team, Group::Project].map(|one| by.contains(&one));
     SumView {
         from: group.start.map(rfc3339),
-        key: group.key.map(|key| key.to_string()),
+        key: group.key.map(form),
+        user: user.then(|| group.user.map(|id| id.to_string())),
+        team: team.then(|| group.team.map(|id| id.to_string())),
+        project: project.then(|| group.project.map(|id| id.to_string())),
         model: group.model.as_deref(),
         provider: group.provider.as_deref(),
         ..sum_view(&group.sum)
     }
 }
 
-fn sum_view(sum: &Sum) -> SumView<'_> {
+/// A sum of everything.
+pub fn sum_view(sum: &Sum) -> SumView<'_> {
     SumView {
         from: None,
         key: None,
+        user: None,
+        team: None,
+        project: None,
         model: None,
         provider: None,
         calls: sum.calls,

@@ -159,6 +159,13 @@ impl Keeper {
                 let names = (number(&about.model)?, number(&about.provider)?);
                 upsert.execute(rusqlite::params_from_iter(values(about, names, sum)))?;
             }
+            let mut used = transaction.prepare_cached(
+                "INSERT INTO key_used (key, at) VALUES (?1, ?2)
+                 ON CONFLICT (key) DO UPDATE SET at = max(at, excluded.at)",
+            )?;
+            for (key, at) in self.pending.last_used() {
+                used.execute(params![key.ulid().bytes(), at.micros()])?;
+            }
             // What settles late, in a turn that is over, counts nowhere any more. At the ends of its
             // range a number stays there, as it does in memory.
             let mut count = transaction.prepare_cached(
