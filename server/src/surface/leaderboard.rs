@@ -42,7 +42,7 @@ struct Board<'a> {
     /// When the period began; null for ever.
     from: Option<String>,
     data: Vec<Place<'a>>,
-    /// Of everybody, shown above or not.
+    /// Of all of them, shown above or not.
     totals: SumView<'a>,
     cut_short: bool,
 }

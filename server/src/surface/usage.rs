@@ -43,6 +43,21 @@ impl Serialize for Units<'_> {
     }
 }
 
+/// Whose keys a sum is about.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Whose {
+    /// Of keys that belong to none: null.
+    Nobody,
+    Of(String),
+}
+
+impl Whose {
+    fn new(id: Option<impl ToString>) -> Self {
+        id.map_or(Self::Nobody, |id| Self::Of(id.to_string()))
+    }
+}
+
 /// How a surface writes a key's id.
 pub type KeyForm = fn(KeyId) -> String;
 
@@ -52,13 +67,13 @@ pub struct SumView<'a> {
     from: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
-    /// Null for keys of no user; left out where sums are not told apart by it.
+    /// Left out where sums are not told apart by it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<Option<String>>,
+    user: Option<Whose>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    team: Option<Option<String>>,
+    team: Option<Whose>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    project: Option<Option<String>>,
+    project: Option<Whose>,
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -148,9 +163,9 @@ pub fn group_view<'a>(group: &'a UsageSum, by: &[Group], form: KeyForm) -> SumVi
     SumView {
         from: group.start.map(rfc3339),
         key: group.key.map(form),
-        user: user.then(|| group.user.map(|id| id.to_string())),
-        team: team.then(|| group.team.map(|id| id.to_string())),
-        project: project.then(|| group.project.map(|id| id.to_string())),
+        user: user.then(|| Whose::new(group.user)),
+        team: team.then(|| Whose::new(group.team)),
+        project: project.then(|| Whose::new(group.project)),
         model: group.model.as_deref(),
         provider: group.provider.as_deref(),
         ..sum_view(&group.sum)

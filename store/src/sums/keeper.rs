@@ -43,7 +43,7 @@ pub(crate) struct Known {
 /// What the journal's thread asks for, in this order.
 pub(crate) enum Work {
     /// Carry these over; they reach up to this place.
-    Deltas(Deltas, Position, Vec<Segment>),
+    Deltas(Box<Deltas>, Position, Vec<Segment>),
     /// Tell when everything before is in the database.
     Flush(Reply<()>),
     /// Sum up what everything before says about a key.
@@ -270,7 +270,7 @@ impl Keeper {
             match next {
                 Some(Work::Deltas(deltas, position, sealed)) => {
                     // A failure keeps them: whoever asks next is told.
-                    let _ = self.take(deltas, position, sealed);
+                    let _ = self.take(*deltas, position, sealed);
                     self.busy.store(false, Ordering::Release);
                 }
                 Some(Work::Flush(reply)) => {
