@@ -199,6 +199,8 @@ mod tests {
         // The time of the specification's own example.
         let id = KeyId::new(Timestamp::from_micros(1_469_918_176_385_000), 0);
         assert_eq!(id.to_string(), "key_01aryz6s410000000000000000");
+        assert_eq!("ak_01aryz6s410000000000000000".parse(), Ok(id));
+        assert_eq!("ak_01aryz6s410000000000000000".parse::<UserId>(), Err(NotAnId));
     }
 
     #[test]

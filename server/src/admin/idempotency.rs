@@ -243,7 +243,7 @@ fn reused() -> Refusal {
 
 fn lost(action: &str, subject: &str) -> Refusal {
     let message = format!(
-        "This was done ({action} {subject}), but its answer was lost when Weir stopped. Look at {subject}; to do it again, use a new Idempotency-Key."
+        "This was done ({action} {subject}), but its answer was lost. Look at {subject}; to do it again, use a new Idempotency-Key."
     );
     Refusal::new(Code::IdempotencyAnswerLost, message).about("idempotency-key")
 }

@@ -2,24 +2,24 @@
 //! knows the surface's words (`ak_…`, `key_prefix`, members in the query string); what may be done
 //! is decided in `admin`.
 
-use domain::command::{Actor, Home, KeyChange, NewKey};
+use domain::command::Actor;
 use domain::key::{Key, KeyKind, KeyState};
 use domain::secret::Kind;
-use domain::{KeyId, Rules, Scope, Timestamp};
+use domain::{KeyId, Scope, Timestamp};
 use futures_util::FutureExt as _;
 use http::StatusCode;
 use serde::Serialize;
 use store::KeyQuery;
 
-use crate::admin::{Desk, Making, OwnerKind};
+use crate::admin::{Desk, OwnerKind};
 use crate::call::{Answer, Call};
 use crate::failure::{Failure, rfc3339};
 use crate::surface::fields::{Fields, Query};
-use crate::surface::keys::{key_id, place};
-use crate::surface::limits::{self, LimitsView};
+use crate::surface::keys::{key_id, read_change, read_new};
+use crate::surface::limits::LimitsView;
 use crate::surface::page::{Page, Wanted};
 use crate::surface::reply::json;
-use crate::surface::rules::{self, RulesView};
+use crate::surface::rules::RulesView;
 use crate::surface::{Reply, owners};
 
 /// A key's id as this surface writes it. Both ways are understood everywhere.
@@ -105,19 +105,8 @@ pub fn create_owner(desk: &Desk, actor: Actor, mut call: Call, kind: OwnerKind) 
 /// `POST /internal/api-keys`
 pub fn create_key(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
     async move {
-        let mut fields = Fields::of_body_or_query(desk, &mut call).await?;
-        let name = fields.required("name", Fields::label)?;
-        let limits = limits::read(&mut fields, call.at)?;
-        let mut rules = Rules::default();
-        rules::read(&mut fields)?.apply(&mut rules);
-        let place = place(&mut fields)?;
-        let expires_at = fields.moment("expires_at")?;
-        let secret = fields.secret("secret")?;
-        let force = fields.boolean("force")?.unwrap_or(false);
-        fields.end()?;
-        let kind = KeyKind::Regular;
-        let new = NewKey { kind, name, home: Home::default(), rules, limits, expires_at };
-        let making = Making { look: Kind::Internal, secret, place, force };
+        let fields = Fields::of_body_or_query(desk, &mut call).await?;
+        let (new, making) = read_new(fields, (KeyKind::Regular, Kind::Internal), call.at)?;
         let (key, secret) = desk.create(actor, new, making, call.at).await?;
         let made = Made {
             id: shown(key.id),
@@ -169,16 +158,8 @@ pub fn show_key(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
 pub fn update_key(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
     async move {
         let id = key_id(&call)?;
-        let mut fields = Fields::of(desk, &mut call).await?;
-        let change = KeyChange {
-            name: fields.label("name")?,
-            disabled: fields.boolean("disabled")?,
-            expires_at: fields.sent("expires_at", Fields::moment)?,
-            limits: limits::read(&mut fields, call.at)?,
-            rules: rules::read(&mut fields)?,
-        };
-        let force = fields.boolean("force")?.unwrap_or(false);
-        fields.end()?;
+        let fields = Fields::of(desk, &mut call).await?;
+        let (change, force) = read_change(fields, call.at)?;
         let key = desk.update(actor, id, change, force, call.at).await?;
         whole(desk, &key, call.at).await
     }

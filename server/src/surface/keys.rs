@@ -3,7 +3,8 @@
 
 use domain::command::{Actor, Home, KeyChange, NewKey, Place};
 use domain::key::{Key, KeyKind, KeyState};
-use domain::{Code, KeyId, Refusal, Rules, Scope, TeamId};
+use domain::secret::Kind;
+use domain::{Code, KeyId, Refusal, Rules, Scope, TeamId, Timestamp};
 use futures_util::FutureExt as _;
 use http::StatusCode;
 use serde::Serialize;
@@ -66,20 +67,7 @@ pub fn create(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
         let mut fields = Fields::of(desk, &mut call).await?;
         let kinds = [("regular", KeyKind::Regular), ("management", KeyKind::Management)];
         let kind = fields.word("key_type", &kinds)?.unwrap_or(KeyKind::Regular);
-        let name = fields.label("name")?;
-        let limits = limits::read(&mut fields, call.at)?;
-        let mut rules = Rules::default();
-        rules::read(&mut fields)?.apply(&mut rules);
-        let place = place(&mut fields)?;
-        let expires_at = fields.moment("expires_at")?;
-        let secret = fields.secret("secret")?;
-        let force = fields.boolean("force")?.unwrap_or(false);
-        fields.end()?;
-        let name = name.ok_or_else(|| {
-            Refusal::new(Code::MissingParameter, "A key needs a name.").about("name")
-        })?;
-        let new = NewKey { kind, name, home: Home::default(), rules, limits, expires_at };
-        let making = Making { look: look_of(kind), secret, place, force };
+        let (new, making) = read_new(fields, (kind, look_of(kind)), call.at)?;
         let (key, secret) = desk.create(actor, new, making, call.at).await?;
         let data = view(desk, &key, &call).await?;
         Ok(json(StatusCode::CREATED, &One { data, key: Some(secret.expose()) }))
@@ -87,8 +75,28 @@ pub fn create(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
     .boxed()
 }
 
-/// Where the key is to be put.
-pub fn place(fields: &mut Fields) -> Result<Place, Refusal> {
+/// Reads what a key is to be, whichever surface makes it.
+pub fn read_new(
+    mut fields: Fields,
+    (kind, look): (KeyKind, Kind),
+    now: Timestamp,
+) -> Result<(NewKey, Making), Refusal> {
+    let name = fields.label("name")?;
+    let limits = limits::read(&mut fields, now)?;
+    let mut rules = Rules::default();
+    rules::read(&mut fields)?.apply(&mut rules);
+    let place = place(&mut fields)?;
+    let expires_at = fields.moment("expires_at")?;
+    let secret = fields.secret("secret")?;
+    let force = fields.boolean("force")?.unwrap_or(false);
+    fields.end()?;
+    let name = name
+        .ok_or_else(|| Refusal::new(Code::MissingParameter, "A key needs a name.").about("name"))?;
+    let new = NewKey { kind, name, home: Home::default(), rules, limits, expires_at };
+    Ok((new, Making { look, secret, place, force }))
+}
+
+fn place(fields: &mut Fields) -> Result<Place, Refusal> {
     Ok(Place {
         project: fields.form("project_id", "the id of a project", |text| text.parse().ok())?,
         user: fields.form("user_id", "the id of a user", |text| text.parse().ok())?,
@@ -135,20 +143,26 @@ pub fn show(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
 pub fn update(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
     async move {
         let id = key_id(&call)?;
-        let mut fields = Fields::of(desk, &mut call).await?;
-        let change = KeyChange {
-            name: fields.label("name")?,
-            disabled: fields.boolean("disabled")?,
-            expires_at: fields.sent("expires_at", Fields::moment)?,
-            limits: limits::read(&mut fields, call.at)?,
-            rules: rules::read(&mut fields)?,
-        };
-        let force = fields.boolean("force")?.unwrap_or(false);
-        fields.end()?;
+        let fields = Fields::of(desk, &mut call).await?;
+        let (change, force) = read_change(fields, call.at)?;
         let key = desk.update(actor, id, change, force, call.at).await?;
         one(desk, &key, &call).await
     }
     .boxed()
+}
+
+/// Reads what is to be different about a key, and whether its rules may name what nobody knows.
+pub fn read_change(mut fields: Fields, now: Timestamp) -> Result<(KeyChange, bool), Refusal> {
+    let change = KeyChange {
+        name: fields.label("name")?,
+        disabled: fields.boolean("disabled")?,
+        expires_at: fields.sent("expires_at", Fields::moment)?,
+        limits: limits::read(&mut fields, now)?,
+        rules: rules::read(&mut fields)?,
+    };
+    let force = fields.boolean("force")?.unwrap_or(false);
+    fields.end()?;
+    Ok((change, force))
 }
 
 /// `DELETE /api/v1/keys/{hash}`
