@@ -73,16 +73,7 @@ impl App {
         // Listening first: a second Weir on the same address must not touch anything.
         let listener = listen(config.listen)?;
         let address = listener.local_addr().map_err(StartFault::Thread)?;
-        let options = Options {
-            durability: config.durability,
-            cached_keys: config.cached_keys,
-            ..Options::default()
-        };
-        let options = Options {
-            lookback_seconds: options.lookback_seconds.max(config.defaults.longest_rolling()),
-            ..options
-        };
-        let store = Arc::new(Store::open(&config.data, options, now)?);
+        let store = Arc::new(Store::open(&config.data, options(&config), now)?);
         tell(store.recovery());
         let control = control().map_err(StartFault::Thread)?;
         let (master, made_master_key) =
@@ -119,6 +110,7 @@ impl App {
             correcting: tokio::sync::Mutex::new(()),
             running: Running::default(),
         });
+        control.spawn(Arc::clone(&desk).sweep());
         let tls = tls()?;
         let demo = Demo::new(clock, Arc::new(Ids::new(&*entropy)), demo_pace);
         let (stop, stopping) = watch::channel(false);
@@ -180,6 +172,17 @@ impl App {
         if let Err(fault) = self.desk.gate.store.close() {
             tracing::error!(%fault, "the store could not be closed in order");
         }
+    }
+}
+
+/// How the store is kept.
+fn options(config: &Config) -> Options {
+    let usual = Options::default();
+    Options {
+        durability: config.durability,
+        cached_keys: config.cached_keys,
+        lookback_seconds: usual.lookback_seconds.max(config.defaults.longest_rolling()),
+        ..usual
     }
 }
 

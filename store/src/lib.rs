@@ -262,6 +262,11 @@ impl Store {
             .await
     }
 
+    /// Forgets the first answers from `since` or before.
+    pub async fn forget_answers(&self, since: Timestamp) -> Result<(), Fault> {
+        self.writer.ask(move |connection| registry::once::forget(connection, since)).await
+    }
+
     // ── owners: projects, teams, users, the instance ──
 
     /// The key with everything above it, where memory has all of it. Never waits.

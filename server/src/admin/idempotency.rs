@@ -4,6 +4,8 @@
 //! is, is not known here.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
@@ -11,7 +13,7 @@ use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use domain::command::Actor;
 use domain::refusal::Retry;
 use domain::time::SECONDS_PER_DAY;
-use domain::{Code, Refusal, Secret};
+use domain::{Code, Refusal, Secret, Timestamp};
 use futures_util::future::BoxFuture;
 use hmac::{Hmac, Mac as _};
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
@@ -153,7 +155,23 @@ fn keyed(secret: &Secret, parts: &[&[u8]]) -> Result<Tag, Failure> {
     Ok(mac.finalize().into_bytes().into())
 }
 
+/// How long a first answer is given again.
+fn since(now: Timestamp) -> Timestamp {
+    now.plus_seconds(-SECONDS_PER_DAY)
+}
+
 impl Desk {
+    /// Forgets first answers as they become too old, from hour to hour, for as long as it is let.
+    pub async fn sweep(self: Arc<Self>) {
+        const PAUSE: Duration = Duration::from_hours(1);
+        loop {
+            if let Err(fault) = self.gate.store.forget_answers(since(self.gate.clock.now())).await {
+                tracing::warn!(%fault, "old answers could not be forgotten");
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
     /// Has `answering` answer `call`, unless the same was asked before under the same
     /// `Idempotency-Key`: then the first answer is given again.
     ///
@@ -169,7 +187,7 @@ impl Desk {
             return answering(self, actor, call).await;
         };
         let claim = self.running.claim(&asked)?;
-        let since = call.at.plus_seconds(-SECONDS_PER_DAY);
+        let since = since(call.at);
         match self.gate.store.earlier(asked.once, since).await? {
             Earlier::Nothing => {}
             Earlier::Answered(first) if first.request != asked.request => {

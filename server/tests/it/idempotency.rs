@@ -184,7 +184,7 @@ fn b47_of_many_at_the_same_time_one_makes_a_key() {
 
 #[test]
 fn after_a_day_a_key_is_free_again_and_its_answer_is_gone() {
-    let world = World::new();
+    let mut world = World::new();
     let body = json!({"name": "k"});
     let first = send(&world, Method::POST, "/api/v1/keys", "daily", &body).is(201);
     world.clock.advance_seconds(86_399);
@@ -198,6 +198,15 @@ fn after_a_day_a_key_is_free_again_and_its_answer_is_gone() {
     world.clock.advance_seconds(86_400);
     send(&world, Method::POST, "/api/v1/keys", "sweeps", &body).is(201);
     assert_eq!(sql(&world, "SELECT count(*) FROM answer").trim(), "[(1,)]");
+    // Where nobody sends another, a start sweeps too.
+    world.clock.advance_seconds(86_400);
+    world.restart();
+    for _ in 0..500 {
+        if sql(&world, "SELECT count(*) FROM answer").trim() == "[(0,)]" {
+            return;
+        }
+    }
+    panic!("the answer is still there");
 }
 
 /// Weir may end between the act and its answer: then the act is not done again, and whoever asks is

@@ -74,14 +74,20 @@ pub(crate) fn keep(
     answer: &FirstAnswer,
     since: Timestamp,
 ) -> Result<(), Fault> {
+    forget(connection, since)?;
     connection
-        .execute("DELETE FROM answer WHERE at <= ?1", [since.micros()])
-        .and_then(|_| {
-            connection.execute(
-                "INSERT OR REPLACE INTO answer (once, at, request, sealed) VALUES (?1, ?2, ?3, ?4)",
-                params![once, at.micros(), answer.request, answer.sealed],
-            )
-        })
+        .execute(
+            "INSERT OR REPLACE INTO answer (once, at, request, sealed) VALUES (?1, ?2, ?3, ?4)",
+            params![once, at.micros(), answer.request, answer.sealed],
+        )
         .map(|_| ())
         .map_err(Fault::database("keeping an answer"))
+}
+
+/// Forgets the answers from `since` or before.
+pub(crate) fn forget(connection: &Connection, since: Timestamp) -> Result<(), Fault> {
+    connection
+        .execute("DELETE FROM answer WHERE at <= ?1", [since.micros()])
+        .map(|_| ())
+        .map_err(Fault::database("forgetting answers"))
 }
