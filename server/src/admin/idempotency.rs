@@ -94,15 +94,13 @@ impl Asked {
         let body = call.body(BODY_BYTES_MAX, desk.gate.wire.body_timeout).await?;
         let (method, uri) = (call.method().as_str(), &call.head.uri);
         let (path, query) = (uri.path().as_bytes(), uri.query().unwrap_or_default().as_bytes());
-        let actor = actor.name();
-        let whose = [actor.as_bytes(), &name];
+        let (actor, name) = (actor.name(), name.as_slice());
+        let actor = actor.as_bytes();
+        let parts: [&[u8]; 7] = [b"request", actor, name, method.as_bytes(), path, query, &body];
         let asked = Self {
-            once: keyed(&secret, &[b"once", whose[0], whose[1]])?,
-            request: keyed(
-                &secret,
-                &[b"request", whose[0], whose[1], method.as_bytes(), path, query, &body],
-            )?,
-            key: keyed(&secret, &[b"answer", whose[0], whose[1]])?,
+            once: keyed(&secret, &[b"once", actor, name])?,
+            request: keyed(&secret, &parts)?,
+            key: keyed(&secret, &[b"answer", actor, name])?,
         };
         call.put_back(body);
         Ok(Some(asked))

@@ -49,14 +49,16 @@ impl Fields {
 
     fn with(mut self, query: Query) -> Result<Self, Refusal> {
         for (name, text) in query.0 {
-            let word = serde_json::value::to_raw_value(&text)
-                .map_err(|_| self.invalid(&name, "a text"))?;
+            let quoted =
+                |value| serde_json::from_str::<String>(value).is_ok_and(|said| said == text);
             match self.members.get(&name).map(|value| value.get()) {
                 None => {
-                    self.members.insert(name.clone(), word);
+                    let value = serde_json::value::to_raw_value(&text);
+                    let value = value.map_err(|_| self.invalid(&name, "a text"))?;
+                    self.members.insert(name.clone(), value);
                     self.in_query.insert(name);
                 }
-                Some(value) if value == text || value == word.get() => {}
+                Some(value) if value == text || quoted(value) => {}
                 Some(_) => {
                     let said = "said once, or the same in the body and in the query string";
                     return Err(self.invalid(&name, said));
@@ -135,7 +137,12 @@ impl Fields {
     ) -> Result<Option<T>, Refusal> {
         let Some(value) = self.take(name) else { return Ok(None) };
         let read = serde_json::from_str(value.get()).ok();
-        let read = read.or_else(|| serde_json::from_str(&self.unquoted(name, &value)?).ok());
+        let read = read.or_else(|| {
+            let text = self.unquoted(name, &value)?;
+            // No member may come twice in it, as in no body.
+            json::Document::read(format!("{{\"{name}\":{text}}}").as_bytes()).ok()?;
+            serde_json::from_str(&text).ok()
+        });
         read.map(Some).ok_or_else(|| self.invalid(name, wanted))
     }
 

@@ -437,7 +437,7 @@ fn members_may_stand_in_the_query_string() {
     // Both at once, as long as they agree.
     let path = "/internal/teams?name=both&tpm_limit=5";
     post(path, r#"{"name": "both", "tpm_limit": 5}"#).is(201);
-    post(path, r#"{"daily_token_limit": 9}"#).is(201);
+    post(path, r#"{"n\u0061me": "b\u006fth", "daily_token_limit": 9}"#).is(201);
     for (query, body, param) in [
         ("name=a", r#"{"name": "b"}"#, "name"),
         ("name=a&tpm_limit=5", r#"{"tpm_limit": 6}"#, "tpm_limit"),
@@ -448,6 +448,7 @@ fn members_may_stand_in_the_query_string() {
         ("name=a&name=a", "", "name"),
         ("name=a&force=yes", "", "force"),
         ("name=a&limits=5", "", "limits"),
+        ("name=a&recurring_limit=%7B%22amount%22:1,%22amount%22:2%7D", "", "recurring_limit"),
     ] {
         let refused = post(&format!("/internal/teams?{query}"), body);
         let refused = refused.refused(400, "invalid_value").json();
