@@ -81,7 +81,7 @@ fn usage_command() -> Command {
                 .long("by")
                 .value_name("GROUPS")
                 .default_value("model")
-                .help("key, model, provider, hour, day, or several separated by commas"),
+                .help("key, user, team, project, model, provider, hour, day, or several separated by commas"),
             Arg::new("from")
                 .long("from")
                 .value_name("MOMENT")

@@ -45,6 +45,7 @@ struct Key {
     usage: Box<RawValue>,
     created_at: String,
     expires_at: Option<String>,
+    last_used_at: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -63,6 +64,9 @@ struct Usage {
 struct Sum {
     from: Option<String>,
     key: Option<String>,
+    user: Option<String>,
+    team: Option<String>,
+    project: Option<String>,
     model: Option<String>,
     provider: Option<String>,
     calls: u64,
@@ -162,6 +166,7 @@ pub(super) fn key(answer: &str) -> anyhow::Result<String> {
         ("tokens per day", count(key.daily_token_limit)),
         ("calls in flight", count(key.max_parallel)),
         ("expires", key.expires_at.clone().unwrap_or_else(|| "never".to_owned())),
+        ("last used", key.last_used_at.clone().unwrap_or_else(|| "never".to_owned())),
     ]))
 }
 
@@ -186,9 +191,12 @@ type Named = fn(&Sum) -> Option<&String>;
 pub(super) fn usage(answer: &str) -> anyhow::Result<String> {
     let usage: Usage = read(answer)?;
     let of = |name: Named| usage.data.iter().any(|sum| name(sum).is_some());
-    let groups: [(&str, Named); 4] = [
+    let groups: [(&str, Named); 7] = [
         ("from", |sum| sum.from.as_ref()),
         ("key", |sum| sum.key.as_ref()),
+        ("user", |sum| sum.user.as_ref()),
+        ("team", |sum| sum.team.as_ref()),
+        ("project", |sum| sum.project.as_ref()),
         ("model", |sum| sum.model.as_ref()),
         ("provider", |sum| sum.provider.as_ref()),
     ];

@@ -3,6 +3,7 @@
 //! second list of routes is kept here.
 
 mod inference;
+mod internal;
 mod keys;
 mod members;
 mod operation;
@@ -58,10 +59,16 @@ fn text(content: &'static str, text: &'static str) -> Answer {
 
 /// What our own routes promise, page by page.
 fn operations() -> Vec<Operation> {
-    [keys::operations(), owners::operations(), usage::operations(), running::operations()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        keys::operations(),
+        owners::operations(),
+        usage::operations(),
+        internal::operations(),
+        running::operations(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 const ABOUT: &str = "A gateway to language models whose keys cannot overspend. Amounts of money are dollars; no digit passes through a float. Every answer carries `x-request-id`.";
@@ -155,6 +162,14 @@ fn common(operation: &Operation, guard: Guard) -> Vec<Code> {
             Code::KeyRevoked,
             Code::WrongKeyType,
             Code::AddressNotAllowed,
+        ]);
+    }
+    if operation.method != Method::GET {
+        codes.extend([
+            Code::InvalidValue,
+            Code::IdempotencyKeyReused,
+            Code::IdempotencyInProgress,
+            Code::IdempotencyAnswerLost,
         ]);
     }
     if operation.body.is_some() {
@@ -251,6 +266,13 @@ fn request_id() -> Value {
 /// The parts of the path and of the query.
 fn parameters(operation: &Operation) -> Vec<Value> {
     let mut parameters = path_parameters(operation.path);
+    if operation.method != Method::GET {
+        parameters.push(json!({
+            "name": "idempotency-key", "in": "header", "required": false,
+            "description": "The same key, route and body within 24 hours give the first answer again, and change nothing twice.",
+            "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+        }));
+    }
     for member in operation.query.iter() {
         parameters.push(json!({
             "name": member.name, "in": "query", "required": member.required,

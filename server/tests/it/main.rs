@@ -9,6 +9,8 @@ mod calls;
 mod effective;
 mod every_route_is_guarded;
 mod explain;
+mod idempotency;
+mod internal;
 mod key_limits;
 mod keys;
 mod limits;

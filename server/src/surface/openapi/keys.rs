@@ -25,7 +25,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .answers::<Page<KeyView<'_>>>(200, "A page of keys."),
         Operation::post("/api/v1/keys", "create_key", "Make a key")
             .about("The secret is in this answer and never again.")
-            .takes(new_key(), json!({"name": "production-backend", "limit": 150, "limit_reset": "monthly", "rpm": 60}))
+            .takes(new_key().and(kind()), json!({"name": "production-backend", "limit": 150, "limit_reset": "monthly", "rpm": 60}))
             .answers::<One<'_>>(201, "The key, and its secret in `key`.")
             .refuses(&[Code::InvalidRule, Code::Conflict]),
         Operation::get("/api/v1/keys/{id}", "get_key", "Look at a key")
@@ -57,14 +57,9 @@ pub(super) fn operations() -> Vec<Operation> {
     ]
 }
 
-fn new_key() -> Members {
+pub(super) fn new_key() -> Members {
     Members::default()
         .required("name", label(), "A label for people.")
-        .optional(
-            "key_type",
-            words(&["regular", "management"]),
-            "What it is for; `regular` where nothing is said.",
-        )
         .optional(
             "project_id",
             id("proj"),
@@ -78,7 +73,16 @@ fn new_key() -> Members {
         .and(rules())
 }
 
-fn changed_key() -> Members {
+fn kind() -> Members {
+    let kinds = words(&["regular", "management"]);
+    Members::default().optional(
+        "key_type",
+        kinds,
+        "What it is for; `regular` where nothing is said.",
+    )
+}
+
+pub(super) fn changed_key() -> Members {
     Members::default()
         .optional("name", label(), "A label for people.")
         .optional("disabled", boolean(), "Whether it is switched off.")
