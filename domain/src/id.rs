@@ -159,6 +159,8 @@ macro_rules! ids {
 }
 
 ids! {
+    /// One of our secrets for a provider.
+    CredentialId = "cred";
     /// One call's hold in the ledger; also the id of its ledger row.
     HoldId = "att";
     /// A key: the record, whichever secrets it has.

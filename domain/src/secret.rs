@@ -112,6 +112,11 @@ impl Mask {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The end of it: three dots and the last four characters, where there are so many to show.
+    pub fn hint(&self) -> &str {
+        self.0.find("...").and_then(|dots| self.0.get(dots..)).unwrap_or("...")
+    }
 }
 
 /// The looks of secrets that are minted here. The look decides nothing about what a secret opens.
@@ -279,7 +284,8 @@ mod tests {
         assert_eq!(mask.as_str().len(), "llmp_...".len() + 4);
         assert!(mask.as_str().starts_with("llmp_..."));
         assert_eq!(Secret::new("sk-xyz789".to_owned()).mask().as_str(), "...");
-        assert_eq!(Secret::new("sk-abc123def4567".to_owned()).mask().as_str(), "sk-...4567");
+        let mask = Secret::new("sk-abc123def4567".to_owned()).mask();
+        assert_eq!((mask.as_str(), mask.hint()), ("sk-...4567", "...4567"));
     }
 
     #[test]

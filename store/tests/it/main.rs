@@ -12,6 +12,7 @@ mod keys;
 mod limits;
 mod owners;
 mod play;
+mod supply;
 mod usage;
 mod world;
 mod writes;
