@@ -6,6 +6,8 @@ mod correction;
 mod effective;
 mod explain;
 mod owners;
+mod supply;
+mod trail;
 
 use std::sync::Arc;
 
@@ -19,11 +21,15 @@ use crate::call::Call;
 use crate::failure::Failure;
 use crate::gate::Gate;
 use crate::relay::Guard;
+use crate::sources::Sources;
 
 pub use correction::Truth;
 pub use effective::{Effective, Found, From, Layer, Standing};
 pub use explain::{Explanation, Question, Verdict};
 pub use owners::{OwnerKind, no_such};
+pub use supply::{
+    Health, ListedAlias, ListedCredential, ListedPrice, ListedProvider, PriceQuery, Said,
+};
 
 /// What every act needs.
 pub struct Desk {
@@ -31,6 +37,8 @@ pub struct Desk {
     pub entropy: Arc<dyn Entropy>,
     /// Signs the marks that lists hand out to go on from.
     pub list_secret: Secret,
+    /// What the models in force are put together from.
+    pub sources: Arc<Sources>,
     /// Held while a charge is corrected, so that no two corrections give back the same money.
     pub correcting: tokio::sync::Mutex<()>,
 }
@@ -174,10 +182,11 @@ impl Desk {
 
     /// A rule that names nothing is a rule with a mistake in it: it is told when it is written.
     fn check_names(&self, rules: &Rules) -> Result<(), Refusal> {
+        let known = self.gate.models.load();
         let models =
             [("allowed_models", &rules.allowed_models), ("denied_models", &rules.denied_models)];
         for (list, patterns) in models {
-            let unknown = |name: &Pattern| !self.gate.models.knows_model(name.as_str());
+            let unknown = |name: &Pattern| !known.knows_model(name.as_str());
             refuse_first(list, "model", patterns, unknown)?;
         }
         let providers = [
@@ -185,7 +194,7 @@ impl Desk {
             ("denied_providers", &rules.denied_providers),
         ];
         for (list, patterns) in providers {
-            let unknown = |name: &Pattern| !self.gate.models.knows_provider(name.as_str());
+            let unknown = |name: &Pattern| !known.knows_provider(name.as_str());
             refuse_first(list, "provider", patterns, unknown)?;
         }
         Ok(())

@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use data_encoding::HEXLOWER;
 use domain::secret::Kind;
 use domain::{Clock, Digest, Entropy, Secret};
+use parking_lot::Mutex;
 use store::{Health, Options, Recovery, Store};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
@@ -21,8 +23,10 @@ use crate::ids::Ids;
 use crate::keyless;
 use crate::lane::Lane;
 use crate::models::Models;
+use crate::sources::{self, Configured, Sources};
 use crate::upstream::Upstream;
 use crate::upstream::demo::Demo;
+use crate::vault::Vault;
 
 /// A running Weir.
 pub struct App {
@@ -94,11 +98,15 @@ impl App {
         } else {
             None
         };
-        let models = Models::build(&mut config)?;
+        let configured = Configured::take(&mut config);
+        let vault = vault(&store, config.encryption_key.take())?;
+        let supply = control.block_on(store.supply())?;
+        let models = Models::build(&configured, &supply, &vault, None)?;
+        sources::tell(&configured, &supply, &vault, &models);
         let gate = Arc::new(Gate {
             clock: Arc::clone(&clock),
             store,
-            models,
+            models: ArcSwap::from_pointee(models),
             wire: config.limits,
             ids,
             tasks: TaskTracker::new(),
@@ -116,6 +124,11 @@ impl App {
             gate: Arc::clone(&gate),
             entropy: Arc::clone(&entropy),
             list_secret,
+            sources: Arc::new(Sources {
+                configured,
+                vault: Mutex::new(vault),
+                changing: tokio::sync::Mutex::new(()),
+            }),
             correcting: tokio::sync::Mutex::new(()),
         });
         let tls = tls()?;
@@ -259,6 +272,19 @@ async fn master(
     let digest = secret.digest();
     store.set_meta(NAME, HEXLOWER.encode(digest.bytes())).await?;
     Ok((digest, Some(secret)))
+}
+
+/// The key that was given seals; the one in the data directory, where there is one, still opens what
+/// it sealed.
+fn vault(store: &Store, given: Option<Secret>) -> Result<Vault, StartFault> {
+    let mut vault = Vault::default();
+    let kept = store.credential_key()?;
+    for key in given.iter().chain(&kept) {
+        if vault.add(key).is_err() {
+            tracing::error!("credential.key in the data directory is damaged: it opens nothing");
+        }
+    }
+    Ok(vault)
 }
 
 async fn list_secret(store: &Store, entropy: &dyn Entropy) -> Result<Secret, StartFault> {

@@ -1,6 +1,7 @@
 //! Who can be asked for a model: the providers everybody knows, as data, and those the operator
 //! configured. How bytes reach them is `upstream`'s business; what their models cost, `prices`'.
 
+mod added;
 mod known;
 
 use domain::{Pattern, Secret};
@@ -8,6 +9,9 @@ use domain::{Pattern, Secret};
 use crate::config::BadSetting;
 use crate::config::raw::{ProviderTable, Raw};
 use known::{KNOWN, Known};
+
+pub use added::{check, make, settings};
+pub use domain::supply::OnHangup;
 
 /// The wire format a provider speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,15 +22,6 @@ pub enum Speaks {
     Anthropic,
     /// Ours: no network, answers made on the spot.
     Demo,
-}
-
-/// What is done with a stream whose client has gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnHangup {
-    /// The provider bills the rest all the same: read on, for its usage.
-    Drain,
-    /// The provider stops billing when the connection closes.
-    Cancel,
 }
 
 /// A provider's secret, under a name that may be shown.
@@ -60,6 +55,12 @@ pub const DEMO: &str = "demo";
 /// Whether everybody knows a provider of this name.
 pub fn is_known(name: &str) -> bool {
     name == DEMO || KNOWN.iter().any(|known| known.name == name)
+}
+
+/// Whether a provider may be called so.
+fn is_name(name: &str) -> bool {
+    let sane = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+    (1..=64).contains(&name.len()) && name.bytes().all(sane) && name != DEMO
 }
 
 /// All providers that are configured, the environment's first, in the order of the table, then the
@@ -164,10 +165,7 @@ fn from_table(
     name: &str,
     table: &ProviderTable,
 ) -> Result<ProviderSettings, BadSetting> {
-    let sane = name
-        .bytes()
-        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
-    if name.is_empty() || name.len() > 64 || !sane || name == DEMO {
+    if !is_name(name) {
         return Err(BadSetting(format!(
             "Provider name '{name}' cannot be used: lower-case letters, digits, '-' and '_' make a name, and 'demo' is taken."
         )));

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod answers;
+mod audit;
 mod bad_input;
 mod calls;
 mod effective;
@@ -15,7 +16,9 @@ mod limits;
 mod meter;
 mod models;
 mod owners;
+mod prices;
 mod process;
+mod providers;
 mod reconcile;
 mod tidy;
 mod usage;
