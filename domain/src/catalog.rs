@@ -139,11 +139,11 @@ impl Catalog {
     /// be priced apart.
     #[must_use]
     pub fn with_copy(mut self, provider: &str, copy: &str) -> Self {
-        let mut shelf = self.shelves.get(provider).cloned().unwrap_or_default();
-        for model in &mut shelf.models {
+        let mut copied = self.shelves.get(provider).cloned().unwrap_or_default();
+        for model in &mut copied.models {
             copy.clone_into(&mut model.provider);
         }
-        self.shelves.insert(copy.to_owned(), shelf);
+        self.shelves.insert(copy.to_owned(), copied);
         self
     }
 

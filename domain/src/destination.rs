@@ -1,6 +1,6 @@
 //! Where a provider may be, when its address comes over the admin API: a secret, and every prompt,
-//! is sent there. Addresses are judged as they are written, in whatever spelling; what a name
-//! resolves to is not known here.
+//! is sent there. Addresses are judged as they are written, in whatever spelling, and again when a
+//! name was resolved to them; nothing is resolved here.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -39,6 +39,16 @@ pub fn judge(host: &str, private: bool) -> Result<(), Refusal> {
         ),
         Some(Reach::Private | Reach::Public) => Ok(()),
     }
+}
+
+/// Whether a provider may be at `address`, which a name was resolved to; `private` says whether this
+/// machine and private networks may be called.
+pub fn may_be_at(address: IpAddr, private: bool) -> bool {
+    let reach = match address {
+        IpAddr::V4(four) => of_four(four),
+        IpAddr::V6(six) => of_six(six),
+    };
+    reach == Reach::Public || (private && reach == Reach::Private)
 }
 
 /// `None` where it is no host.
@@ -83,8 +93,8 @@ fn of_name(name: &str, last: &str) -> Reach {
 /// By IANA's registry of special IPv4 addresses.
 fn of_four(address: Ipv4Addr) -> Reach {
     match address.octets() {
-        [127, ..] | [10, ..] | [192, 168, ..] | [172, 16..=31, ..] => Reach::Private,
-        [0, ..]
+        [10 | 127, ..] | [192, 168, ..] | [172, 16..=31, ..] => Reach::Private,
+        [0 | 224..=255, ..]
         | [100, 64..=127, ..]
         | [169, 254, ..]
         | [192, 0, 0 | 2, _]
@@ -92,7 +102,6 @@ fn of_four(address: Ipv4Addr) -> Reach {
         | [198, 18..=19, ..]
         | [198, 51, 100, _]
         | [203, 0, 113, _]
-        | [224..=255, ..]
         // Azure's own services answer there, to every machine in it.
         | [168, 63, 129, 16] => Reach::Never,
         _ => Reach::Public,
@@ -115,11 +124,12 @@ fn of_six(address: Ipv6Addr) -> Reach {
         [0, 0, 0, 0, 0, 0, high, low]
         | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
         | [0x2002, high, low, ..] => only_public(of(high, low)),
-        // AWS keeps metadata in a private network.
-        [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254] => Reach::Never,
+        // AWS keeps metadata in a private network. Teredo, documentation and the like lie in
+        // 2001::/23, 2001:db8::/32 and 3fff::/20.
+        [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254]
+        | [0x2001, 0..=0x1ff | 0xdb8, ..]
+        | [0x3fff, 0..=0xfff, ..] => Reach::Never,
         [0xfc00..=0xfdff, ..] => Reach::Private,
-        // Teredo, documentation and the like lie in 2001::/23, 2001:db8::/32 and 3fff::/20.
-        [0x2001, 0..=0x1ff | 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => Reach::Never,
         [0x2000..=0x3fff, ..] => Reach::Public,
         _ => Reach::Never,
     }
@@ -201,6 +211,8 @@ mod tests {
         ] {
             assert_eq!(reach(host), Some(Reach::Never), "{host}");
             assert!(judge(host, true).is_err());
+            let address = host.trim_matches(['[', ']']).parse();
+            assert!(address.map_or(true, |address| !may_be_at(address, true)), "{host}");
         }
         for host in [
             "",

@@ -140,7 +140,7 @@ pub enum Item {
     /// A credential.
     Credential(CredentialRecord),
     /// A price.
-    Price(PriceRecord),
+    Price(Box<PriceRecord>),
     /// An alias.
     Alias(AliasRecord),
 }
@@ -278,7 +278,7 @@ impl Supply {
     /// The prices, by provider and model.
     pub fn prices(&self) -> impl Iterator<Item = &PriceRecord> {
         self.0.values().filter_map(|item| match item {
-            Item::Price(price) => Some(price),
+            Item::Price(price) => Some(&**price),
             Item::Provider(_) | Item::Credential(_) | Item::Alias(_) => None,
         })
     }

@@ -3,9 +3,12 @@
 //! command line asked for it. How a surface words its JSON is not known here.
 
 mod correction;
+mod credentials;
 mod effective;
 mod explain;
 mod owners;
+mod prices;
+mod providers;
 mod supply;
 mod trail;
 
@@ -24,12 +27,13 @@ use crate::relay::Guard;
 use crate::sources::Sources;
 
 pub use correction::Truth;
+pub use credentials::{Health, ListedCredential};
 pub use effective::{Effective, Found, From, Layer, Standing};
 pub use explain::{Explanation, Question, Verdict};
 pub use owners::{OwnerKind, no_such};
-pub use supply::{
-    Health, ListedAlias, ListedCredential, ListedPrice, ListedProvider, PriceQuery, Said,
-};
+pub use prices::{ListedAlias, ListedPrice, PriceQuery};
+pub use providers::ListedProvider;
+pub use supply::Said;
 
 /// What every act needs.
 pub struct Desk {

@@ -98,11 +98,7 @@ impl App {
         } else {
             None
         };
-        let configured = Configured::take(&mut config);
-        let vault = vault(&store, config.encryption_key.take())?;
-        let supply = control.block_on(store.supply())?;
-        let models = Models::build(&configured, &supply, &vault, None)?;
-        sources::tell(&configured, &supply, &vault, &models);
+        let (sources, models) = control.block_on(sources(&store, &mut config))?;
         let gate = Arc::new(Gate {
             clock: Arc::clone(&clock),
             store,
@@ -124,11 +120,7 @@ impl App {
             gate: Arc::clone(&gate),
             entropy: Arc::clone(&entropy),
             list_secret,
-            sources: Arc::new(Sources {
-                configured,
-                vault: Mutex::new(vault),
-                changing: tokio::sync::Mutex::new(()),
-            }),
+            sources,
             correcting: tokio::sync::Mutex::new(()),
         });
         let tls = tls()?;
@@ -274,17 +266,22 @@ async fn master(
     Ok((digest, Some(secret)))
 }
 
-/// The key that was given seals; the one in the data directory, where there is one, still opens what
-/// it sealed.
-fn vault(store: &Store, given: Option<Secret>) -> Result<Vault, StartFault> {
+/// What can be called, from the settings and the store; and what it is put together from. The key that
+/// was given seals; the one in the data directory, where there is one, still opens what it sealed.
+async fn sources(store: &Store, config: &mut Config) -> Result<(Arc<Sources>, Models), StartFault> {
     let mut vault = Vault::default();
     let kept = store.credential_key()?;
-    for key in given.iter().chain(&kept) {
+    for key in config.encryption_key.iter().chain(&kept) {
         if vault.add(key).is_err() {
             tracing::error!("credential.key in the data directory is damaged: it opens nothing");
         }
     }
-    Ok(vault)
+    let configured = Configured::take(config);
+    let supply = store.supply().await?;
+    let models = Models::build(&configured, &supply, &vault, None)?;
+    sources::tell(&configured, &supply, &vault, &models);
+    let (vault, changing) = (Mutex::new(vault), tokio::sync::Mutex::new(()));
+    Ok((Arc::new(Sources { configured, vault, changing }), models))
 }
 
 async fn list_secret(store: &Store, entropy: &dyn Entropy) -> Result<Secret, StartFault> {

@@ -25,7 +25,7 @@ pub enum SupplyChange {
     /// A credential is no more.
     RemoveCredential(CredentialId),
     /// What a model costs from now on.
-    SetPrice(PriceRecord),
+    SetPrice(Box<PriceRecord>),
     /// A model costs what the catalogue says again.
     RemovePrice(Place),
     /// What a name stands for from now on.
@@ -101,9 +101,7 @@ impl SupplyChange {
             Self::RemoveProvider(name) => {
                 let place = Place::Provider(name.clone());
                 own(&place)?;
-                if !supply.take(&place) {
-                    return Err(nowhere(&place));
-                }
+                take(supply, &place)?;
                 supply.retain(|item| match item {
                     Item::Credential(credential) => credential.provider != name,
                     Item::Price(price) => price.provider != name,
@@ -119,12 +117,7 @@ impl SupplyChange {
                 let credential = credential.ok_or_else(|| nowhere(&Place::Credential(id)))?;
                 supply.put(Item::Credential(change.apply(credential)));
             }
-            Self::RemoveCredential(id) => {
-                let place = Place::Credential(id);
-                if !supply.take(&place) {
-                    return Err(nowhere(&place));
-                }
-            }
+            Self::RemoveCredential(id) => take(supply, &Place::Credential(id))?,
             Self::SetPrice(price) => {
                 own(&Place::price(&price.provider, &price.model))?;
                 must_exist(supply, &in_settings, &price.provider)?;
@@ -136,16 +129,12 @@ impl SupplyChange {
             }
             Self::RemovePrice(place) => {
                 own(&place)?;
-                if !supply.take(&place) {
-                    return Err(nowhere(&place));
-                }
+                take(supply, &place)?;
             }
             Self::RemoveAlias(name) => {
                 let place = Place::Alias(name);
                 own(&place)?;
-                if !supply.take(&place) {
-                    return Err(nowhere(&place));
-                }
+                take(supply, &place)?;
             }
         }
         Ok(())
@@ -175,6 +164,10 @@ impl CredentialChange {
         }
         credential
     }
+}
+
+fn take(supply: &mut Supply, place: &Place) -> Result<(), Refusal> {
+    if supply.take(place) { Ok(()) } else { Err(nowhere(place)) }
 }
 
 fn must_exist(
@@ -269,8 +262,8 @@ mod tests {
         for change in [
             SupplyChange::AddProvider(provider("mine")),
             SupplyChange::AddCredential(credential("mine")),
-            SupplyChange::SetPrice(price("mine")),
-            SupplyChange::SetPrice(price("openai")),
+            SupplyChange::SetPrice(price("mine").into()),
+            SupplyChange::SetPrice(price("openai").into()),
         ] {
             assert_eq!(done(&mut supply, change), Ok(()));
         }
@@ -296,7 +289,7 @@ mod tests {
             SupplyChange::AddProvider(provider("openai")),
             SupplyChange::ChangeProvider("openai".to_owned(), ProviderChange::default()),
             SupplyChange::RemoveProvider("openai".to_owned()),
-            SupplyChange::SetPrice(priced),
+            SupplyChange::SetPrice(priced.into()),
         ] {
             assert_eq!(done(&mut supply, change), Err(Code::Conflict));
         }

@@ -248,6 +248,9 @@ fn no_secret_is_in_a_log_or_in_a_file() {
     let mut running = Running::start(&env, &directory);
     let url = running.url().to_owned();
     let secret = make_key(&url);
+    let credentials = format!("{url}/api/v1/providers/openai/credentials");
+    let added = r#"{"secret":"sk-canary-credential-by-api","label":"x"}"#;
+    assert!(post(&credentials, MASTER, added).contains("-api"), "its end is shown");
     let chat = format!("{url}/v1/chat/completions");
     for script in [
         "{}",
@@ -276,6 +279,7 @@ fn no_secret_is_in_a_log_or_in_a_file() {
         secret.as_str(),
         MASTER,
         "sk-canary-credential-of-the-operator",
+        "sk-canary-credential-by-api",
         "sk-canary-of-nobody",
         "canary-prompt",
     ] {

@@ -1,7 +1,7 @@
 //! Records of what calls can go to beside the settings. All of them are read and compared at a
 //! change: what is different is written, each with its audit row, in one transaction.
 
-use domain::supply::Stamp;
+use domain::supply::{CredentialRecord, Stamp};
 use domain::{Item, Place, Supply, Timestamp};
 use rusqlite::{Connection, params};
 
@@ -11,9 +11,12 @@ use crate::fault::Fault;
 use super::audit::{self, Act, Shown};
 use super::{NotChanged, begin, taken};
 
+/// A record as it is kept: its kind, its JSON, what is sealed.
+type Parts = (String, String, Option<Vec<u8>>);
+
 /// All records.
 pub(crate) fn read(connection: &Connection) -> Result<Supply, Fault> {
-    let read = || -> rusqlite::Result<Vec<(String, String, Option<Vec<u8>>)>> {
+    let read = || -> rusqlite::Result<Vec<Parts>> {
         connection
             .prepare_cached("SELECT kind, record, sealed FROM supply")?
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
@@ -28,8 +31,8 @@ fn item(kind: &str, record: &str, sealed: Option<Vec<u8>>) -> Option<Result<Item
     let item = match kind {
         "provider" => serde_json::from_str(record).map(Item::Provider),
         "credential" => serde_json::from_str(record).map(|mut credential| {
-            let found: &mut domain::supply::CredentialRecord = &mut credential;
-            found.sealed = sealed.unwrap_or_default();
+            let CredentialRecord { sealed: place, .. } = &mut credential;
+            *place = sealed.unwrap_or_default();
             Item::Credential(credential)
         }),
         "price" => serde_json::from_str(record).map(Item::Price),

@@ -44,7 +44,9 @@ fn alias(model: &str) -> Item {
 
 fn put(store: &store::Store, items: Vec<Item>) {
     let change = move |supply: &mut Supply| {
-        items.into_iter().for_each(|item| supply.put(item));
+        for item in items {
+            supply.put(item);
+        }
         Ok::<_, Infallible>(())
     };
     wait(store.update_supply(change, "operator".to_owned(), NOON)).unwrap();
