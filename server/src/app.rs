@@ -127,21 +127,17 @@ impl App {
         let demo = Demo::new(clock, Arc::new(Ids::new(&*entropy)), demo_pace);
         let (stop, stopping) = watch::channel(false);
         let count = if config.threads == 0 { cores() } else { config.threads };
+        let private = desk.sources.configured.private_destinations;
+        let lane = || Lane {
+            gate: Arc::clone(&gate),
+            desk: Arc::clone(&desk),
+            upstream: Arc::new(Upstream::new(config.limits, tls.clone(), demo.clone(), private)),
+            control: control.handle().clone(),
+        };
         let lanes = (0..count)
-            .map(|number| {
-                let lane = Lane {
-                    gate: Arc::clone(&gate),
-                    desk: Arc::clone(&desk),
-                    upstream: Arc::new(Upstream::new(config.limits, tls.clone(), demo.clone())),
-                    control: control.handle().clone(),
-                };
-                let listener = listener.try_clone().map_err(StartFault::Thread)?;
-                let stopping = stopping.clone();
-                let name = format!("weir-lane-{number}");
-                let run = move || lane.run(listener, stopping);
-                std::thread::Builder::new().name(name).spawn(run).map_err(StartFault::Thread)
-            })
-            .collect::<Result<Vec<_>, _>>()?;
+            .map(|number| spawn(number, lane(), &listener, &stopping))
+            .collect::<std::io::Result<Vec<_>>>()
+            .map_err(StartFault::Thread)?;
         Ok(Self { address, desk, stop, lanes, control, made_master_key })
     }
 
@@ -185,6 +181,17 @@ impl App {
             tracing::error!(%fault, "the store could not be closed in order");
         }
     }
+}
+
+fn spawn(
+    number: usize,
+    lane: Lane,
+    listener: &std::net::TcpListener,
+    stopping: &watch::Receiver<bool>,
+) -> std::io::Result<JoinHandle<()>> {
+    let (listener, stopping) = (listener.try_clone()?, stopping.clone());
+    let run = move || lane.run(listener, stopping);
+    std::thread::Builder::new().name(format!("weir-lane-{number}")).spawn(run)
 }
 
 /// What opening the ledger found and mended.

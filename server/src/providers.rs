@@ -43,6 +43,8 @@ pub struct ProviderSettings {
     pub free: bool,
     pub on_hangup: OnHangup,
     pub stream_options: bool,
+    /// Whether it may be outside only, and its host's addresses are looked at.
+    pub guarded: bool,
     /// A model to try first, where one is known.
     pub example: Option<String>,
     /// Where it was configured, for `weir config check`.
@@ -92,6 +94,7 @@ pub fn configured(raw: &Raw, demo: Option<bool>) -> Result<Vec<ProviderSettings>
             free: false,
             on_hangup: OnHangup::Cancel,
             stream_options: true,
+            guarded: false,
             example: Some("demo/story".to_owned()),
             source: "built in".to_owned(),
         });
@@ -155,6 +158,7 @@ fn from_known(
         free: table.free.unwrap_or(false),
         on_hangup: on_hangup(known.name, table.on_hangup.as_deref(), known.on_hangup)?,
         stream_options: table.stream_options.unwrap_or(true),
+        guarded: false,
         example: Some(known.example).filter(|example| !example.is_empty()).map(str::to_owned),
         source,
     }))
@@ -186,6 +190,7 @@ fn from_table(
         free: table.free.unwrap_or(false),
         on_hangup: on_hangup(name, table.on_hangup.as_deref(), OnHangup::Drain)?,
         stream_options: table.stream_options.unwrap_or(true),
+        guarded: false,
         example: None,
         source: file_source(raw),
     })

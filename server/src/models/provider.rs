@@ -19,6 +19,8 @@ pub struct Provider {
     pub speaks: Speaks,
     pub base_url: String,
     pub on_hangup: OnHangup,
+    /// Whether its host's addresses are looked at before it is called.
+    pub guarded: bool,
     stream_options: bool,
     pub(super) models: Vec<Pattern>,
     catalogue: String,
@@ -101,6 +103,7 @@ impl Provider {
             speaks,
             base_url: settings.base_url.clone(),
             on_hangup: settings.on_hangup,
+            guarded: settings.guarded,
             stream_options: settings.stream_options,
             models: settings.models.clone(),
             catalogue: settings.catalogue.clone(),

@@ -109,6 +109,7 @@ pub fn settings(provider: &ProviderRecord) -> ProviderSettings {
         free: provider.free,
         on_hangup: provider.on_hangup,
         stream_options: provider.stream_options,
+        guarded: true,
         example: None,
         source: "store".to_owned(),
     }
