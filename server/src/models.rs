@@ -135,16 +135,16 @@ impl Models {
         self.aliases.get(name).map(String::as_str)
     }
 
-    /// Whether a rule may name this model: it is an alias, a pattern, in the catalogue of some
+    /// Whether a rule may name this model: it is an alias, a pattern, priced, in the catalogue of some
     /// provider, or at a configured one whose models nobody has listed.
     pub fn knows_model(&self, name: &str) -> bool {
-        let unlisted = |route: &Arc<Route>| {
-            name.starts_with(&format!("{}/", route.provider.name))
-                || self.catalog.of(&route.provider.shelf).next().is_none()
+        let known = |route: &Arc<Route>| {
+            let provider = &route.provider;
+            name.starts_with(&format!("{}/", provider.name))
+                || self.catalog.model(&provider.shelf, &route.model).is_some()
+                || self.catalog.of(&provider.catalogue).next().is_none()
         };
-        if name.contains('*')
-            || self.alias(name).is_some()
-            || self.resolve(name).iter().any(unlisted)
+        if name.contains('*') || self.alias(name).is_some() || self.resolve(name).iter().any(known)
         {
             return true;
         }

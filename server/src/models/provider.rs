@@ -23,7 +23,7 @@ pub struct Provider {
     pub guarded: bool,
     stream_options: bool,
     pub(super) models: Vec<Pattern>,
-    catalogue: String,
+    pub(super) catalogue: String,
     /// Where the catalogue has its models: under its catalogue's name, or apart.
     pub(super) shelf: String,
     pub(super) free: bool,

@@ -61,7 +61,11 @@ fn a_model_nobody_priced_can_be_priced_and_then_held_to_a_limit() {
     world.put("/api/v1/prices/openai/own/model-1", MASTER, &body).is(200);
     call().is(200);
     assert_eq!(price(&world, "openai", "own/model-1")["context_tokens"], 4_096);
+    // A rule may name what has a price, and no more once it has none.
+    let rule = json!({"name": "k", "allowed_models": ["own/model-1"]});
+    world.post("/api/v1/keys", MASTER, &rule).is(201);
     world.delete("/api/v1/prices/openai/own/model-1", MASTER).is(200);
+    world.post("/api/v1/keys", MASTER, &rule).refused(400, "invalid_rule");
     call().refused(403, "model_unpriced");
 }
 
