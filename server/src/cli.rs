@@ -9,6 +9,7 @@ mod reconcile;
 mod send;
 mod settings;
 mod show;
+mod supply;
 
 use std::collections::HashMap;
 use std::ffi::OsString;

@@ -13,11 +13,11 @@ use serde_json::{Map, Value, json};
 
 use super::send::{Asked, send};
 use super::show;
-use super::{explain, reconcile};
+use super::{explain, reconcile, supply};
 
 /// What `weir` can administer.
 pub(super) fn commands() -> Vec<Command> {
-    vec![
+    let mut commands = vec![
         key_command(),
         owner_command("project", "Make, show and change projects", "A label for people"),
         owner_command("team", "Make, show and change teams", "A label for people"),
@@ -25,7 +25,9 @@ pub(super) fn commands() -> Vec<Command> {
         usage_command(),
         explain::command(),
         reconcile::command(),
-    ]
+    ];
+    commands.extend(supply::commands());
+    commands
 }
 
 fn key_command() -> Command {
@@ -225,6 +227,9 @@ pub(super) fn run(
     }
     if noun == "reconcile" {
         return reconcile::run(matches, env);
+    }
+    if matches!(noun, "provider" | "credential" | "price" | "audit") {
+        return supply::run(noun, verb, matches, env);
     }
     let asked = asked(noun, verb, matches)?;
     let answer = send(asked, matches, env)?;
