@@ -39,7 +39,7 @@ pub fn operator(now: Timestamp) -> Key {
 
 fn record(id: KeyId, name: &str, now: Timestamp) -> Key {
     let secret = unsayable(name);
-    let secret = SecretRecord { digest: secret.digest(), mask: secret.mask(), created_at: now };
+    let secret = SecretRecord::new(&secret, now);
     let new = NewKey {
         kind: KeyKind::Regular,
         name: name.to_owned(),

@@ -57,7 +57,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn key(number: u64, now: Timestamp) -> Key {
     let secret = Secret::new(format!("sk-fill-{number}"));
-    let record = SecretRecord { digest: secret.digest(), mask: secret.mask(), created_at: now };
+    let record = SecretRecord::new(&secret, now);
     Key {
         id: KeyId::new(now, u128::from(number)),
         kind: KeyKind::Regular,

@@ -121,7 +121,7 @@ impl Desk {
                 Err(no) => first_no = first_no.or(Some(no)),
             }
         }
-        Err(first_no.unwrap_or_else(super::no_such_key))
+        Err(first_no.unwrap_or_else(super::keys::no_such_key))
     }
 
     /// The routes that remain, as the gate would find them.
@@ -133,7 +133,7 @@ impl Desk {
         address: Option<IpAddr>,
         at: Timestamp,
     ) -> Result<Vec<Arc<Route>>, Refusal> {
-        let caller = lineage.clone().identify(KeyKind::Regular, at)?;
+        let caller = lineage.clone().identify_itself(KeyKind::Regular, at)?;
         if let Some(address) = address {
             rule::judge_address(caller.rules(), address)?;
         }
@@ -157,7 +157,7 @@ impl Desk {
         let limits = &lineage.limits(&self.gate.defaults);
         let request = &question.request;
         let Some(relay) = question.relays.first() else {
-            return Err(super::no_such_key().into());
+            return Err(super::keys::no_such_key().into());
         };
         let size = Size {
             ask: &request.ask,

@@ -10,11 +10,11 @@ use serde::ser::SerializeMap as _;
 use store::{Group, RowQuery, Sum, UsageQuery, UsageSum};
 
 use crate::admin::{Desk, Truth, no_such};
-use crate::call::Call;
-use crate::failure::rfc3339;
-use crate::surface::Reply;
+use crate::call::{Answer, Call};
+use crate::failure::{Failure, rfc3339};
 use crate::surface::fields::{Fields, Query, invalid};
 use crate::surface::reply::{Dollars, json};
+use crate::surface::{Reply, keys};
 
 const GROUPS: [(&str, Group); 5] = [
     ("key", Group::Key),
@@ -74,29 +74,48 @@ struct Sums<'a> {
 pub fn sums(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
     async move {
         let mut query = Query::read(call.head.uri.query())?;
-        let group = match query.text("group_by") {
-            None => Vec::new(),
-            Some(names) => names.split(',').map(group_of).collect::<Result<_, _>>()?,
-        };
-        let wanted = UsageQuery {
-            from: query.moment("from")?,
-            until: query.moment("until")?,
-            key: query.parsed::<KeyId>("key", "the hash of a key")?,
-            maker: maker(actor),
-            model: query.text("model"),
-            provider: query.text("provider"),
-            group,
-            most: query.number("limit", 1, 10_000)?.unwrap_or(1_000) as usize,
-        };
-        query.end()?;
-        let report = desk.gate.store.usage(wanted).await?;
-        let data = report.sums.iter().map(group_view).collect();
-        Ok(json(
-            StatusCode::OK,
-            &Sums { data, totals: sum_view(&report.total), cut_short: report.cut_short },
-        ))
+        let key = query.parsed::<KeyId>("key", "the hash of a key")?;
+        summed(desk, actor, query, key).await
     }
     .boxed()
+}
+
+/// `GET /api/v1/keys/{hash}/usage`: the same of one key.
+pub fn of_key(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
+    async move {
+        let key = desk.key(actor, keys::key_id(&call)?).await?;
+        summed(desk, actor, Query::read(call.head.uri.query())?, Some(key.id)).await
+    }
+    .boxed()
+}
+
+async fn summed(
+    desk: &Desk,
+    actor: Actor,
+    mut query: Query,
+    key: Option<KeyId>,
+) -> Result<Answer, Failure> {
+    let group = match query.text("group_by") {
+        None => Vec::new(),
+        Some(names) => names.split(',').map(group_of).collect::<Result<_, _>>()?,
+    };
+    let wanted = UsageQuery {
+        from: query.moment("from")?,
+        until: query.moment("until")?,
+        key,
+        maker: maker(actor),
+        model: query.text("model"),
+        provider: query.text("provider"),
+        group,
+        most: query.number("limit", 1, 10_000)?.unwrap_or(1_000) as usize,
+    };
+    query.end()?;
+    let report = desk.gate.store.usage(wanted).await?;
+    let data = report.sums.iter().map(group_view).collect();
+    Ok(json(
+        StatusCode::OK,
+        &Sums { data, totals: sum_view(&report.total), cut_short: report.cut_short },
+    ))
 }
 
 fn group_of(name: &str) -> Result<Group, Refusal> {

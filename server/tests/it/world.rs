@@ -172,11 +172,21 @@ impl World {
         self.with_json(Method::PATCH, path, secret, body)
     }
 
+    pub(crate) fn put(&self, path: &str, secret: &str, body: &Value) -> Reply {
+        self.with_json(Method::PUT, path, secret, body)
+    }
+
     pub(crate) fn delete(&self, path: &str, secret: &str) -> Reply {
         self.send(Method::DELETE, path, &[("authorization", &format!("Bearer {secret}"))], "")
     }
 
-    fn with_json(&self, method: Method, path: &str, secret: &str, body: &Value) -> Reply {
+    pub(crate) fn with_json(
+        &self,
+        method: Method,
+        path: &str,
+        secret: &str,
+        body: &Value,
+    ) -> Reply {
         let bearer = format!("Bearer {secret}");
         self.send(
             method,

@@ -203,7 +203,7 @@ fn lists_are_paged_newest_first_among_twenty_thousand() {
     loop {
         let keys = wait(store.keys(page.clone())).unwrap();
         let Some(last) = keys.last() else { break };
-        page.after = Some(last.id);
+        page.after = Some(last.into());
         seen.extend(keys.into_iter().map(|key| key.id));
     }
     assert_eq!(seen.len(), 16_000);
