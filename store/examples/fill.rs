@@ -4,8 +4,10 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use domain::{Key, KeyId, KeyKind, KeyState, ProjectId, Rules, Secret, SecretRecord, Timestamp};
-use store::{Act, KeyQuery, Options, Store};
+use domain::{
+    Key, KeyId, KeyKind, KeyState, ProjectId, Rules, Secret, SecretRecord, Status, Timestamp,
+};
+use store::{Act, KeyQuery, Options, Order, Store};
 
 const BATCH: u64 = 20_000;
 
@@ -26,22 +28,22 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         store.import_keys(batch, Act { at: now, actor, action: "key.import", subject }).await?;
     }
     println!("{keys} keys in {:.1} s", begun.elapsed().as_secs_f64());
-    let query = KeyQuery { page_size: 50, ..KeyQuery::default() };
-    for (what, query) in [
-        ("first page", query.clone()),
-        (
-            "name, one hit",
-            KeyQuery { name_contains: Some(format!("fill {}", keys / 2)), ..query.clone() },
-        ),
-        ("name, no hit", KeyQuery { name_contains: Some("no such".to_owned()), ..query.clone() }),
-        ("a maker's", KeyQuery { maker: Some(KeyId::new(now, 0)), ..query.clone() }),
-    ] {
+    for (what, query) in questions(keys, now) {
+        // The second time the file is in memory, as it is in a service that lives.
+        store.keys(query.clone()).await?;
         let begun = Instant::now();
-        let found = store.keys(query.clone()).await?.len();
-        let listed = begun.elapsed();
+        let page = store.keys(query.clone()).await?;
+        let (found, listed) = (page.len(), begun.elapsed());
+        let begun = Instant::now();
+        let after = page.last().map(Into::into);
+        store.keys(KeyQuery { after, ..query.clone() }).await?;
+        let next = begun.elapsed();
         let begun = Instant::now();
         let all = store.count_keys(query).await?;
-        println!("{what}: {found} in {listed:.1?}; count {all} in {:.1?}", begun.elapsed());
+        let counted = begun.elapsed();
+        println!(
+            "{what:<36} {found:>4} in {listed:>9.1?}; next {next:>9.1?}; {all:>7} counted in {counted:.1?}"
+        );
     }
     let all = store.count_keys(KeyQuery::default()).await?.max(1);
     let begun = Instant::now();
@@ -55,22 +57,73 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
+/// Pages of a hundred: every order, and filters and searches that leave many, few or none.
+fn questions(keys: u64, now: Timestamp) -> Vec<(String, KeyQuery)> {
+    let any = KeyQuery { page_size: 100, include_disabled: true, ..KeyQuery::default() };
+    let named = |text: String| KeyQuery { name_contains: Some(text), ..any.clone() };
+    let filters = [
+        ("all", any.clone()),
+        ("one name", named(format!("fill {}", keys / 2))),
+        ("many names", named("fill 7".to_owned())),
+        ("every name", named("ill".to_owned())),
+        ("no name", named("no such".to_owned())),
+        ("two letters nowhere", named("zq".to_owned())),
+        ("a large project", KeyQuery { project: Some(ProjectId::DEFAULT), ..any.clone() }),
+        ("a maker of ten", KeyQuery { maker: Some(maker(now, 1)), ..any.clone() }),
+        ("a maker of half", KeyQuery { maker: Some(maker(now, 0)), ..any.clone() }),
+        (
+            "that maker's many names",
+            KeyQuery { maker: Some(maker(now, 0)), ..named("fill 7".to_owned()) },
+        ),
+        ("management keys", KeyQuery { kind: Some(KeyKind::Management), ..any.clone() }),
+        ("active", KeyQuery { status: Some((Status::Active, now)), ..any.clone() }),
+        ("expired", KeyQuery { status: Some((Status::Expired, now)), ..any.clone() }),
+        ("disabled", KeyQuery { status: Some((Status::Disabled, now)), ..any.clone() }),
+        ("revoked", KeyQuery { status: Some((Status::Revoked, now)), ..any }),
+    ];
+    let orders = [
+        ("newest", Order::Made, false),
+        ("oldest", Order::Made, true),
+        ("name", Order::Name, true),
+        ("name, last", Order::Name, false),
+        ("end", Order::End, true),
+        ("end, last", Order::End, false),
+    ];
+    let ask = |(what, query): (&str, KeyQuery)| {
+        orders.map(|(way, order, ascending)| {
+            (format!("{what}, by {way}"), KeyQuery { order, ascending, ..query.clone() })
+        })
+    };
+    filters.into_iter().flat_map(ask).collect()
+}
+
+/// The first made half of all keys, the others ten each.
+fn maker(now: Timestamp, number: u64) -> KeyId {
+    KeyId::new(now, u128::from(u64::MAX - number))
+}
+
 fn key(number: u64, now: Timestamp) -> Key {
     let secret = Secret::new(format!("sk-fill-{number}"));
     let record = SecretRecord::new(&secret, now);
+    let state = match number % 100 {
+        97 => KeyState::Disabled { at: now },
+        98 => KeyState::Revoked { at: now },
+        _ => KeyState::Active,
+    };
     Key {
         id: KeyId::new(now, u128::from(number)),
-        kind: KeyKind::Regular,
+        kind: if number % 1_000 == 999 { KeyKind::Management } else { KeyKind::Regular },
         name: format!("fill {number}"),
-        maker: None,
+        maker: Some(maker(now, if number % 2 == 0 { 0 } else { 1 + number / 20 })),
         project: ProjectId::DEFAULT,
         user: None,
         team: None,
         secrets: vec![record],
         rules: Rules::default(),
         limits: Vec::new(),
-        state: KeyState::Active,
-        expires_at: None,
+        state,
+        expires_at: (number % 10 == 4)
+            .then(|| now.plus_seconds(i64::try_from(number).unwrap_or(0) - 50_000)),
         created_at: now,
         updated_at: now,
         revision: 1,

@@ -7,6 +7,7 @@ mod answers;
 mod bad_input;
 mod calls;
 mod ceilings;
+mod documented;
 mod effective;
 mod every_route_is_guarded;
 mod explain;
