@@ -2,7 +2,7 @@
 //! `sk-fill-<n>`, so that a load generator can be any of them. With 0 keys it only asks questions.
 #![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a tool for people")]
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use domain::{
     Key, KeyId, KeyKind, KeyState, ProjectId, Rules, Secret, SecretRecord, Status, Timestamp,
@@ -28,21 +28,26 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         store.import_keys(batch, Act { at: now, actor, action: "key.import", subject }).await?;
     }
     println!("{keys} keys in {:.1} s", begun.elapsed().as_secs_f64());
-    for (what, query) in questions(keys, now) {
-        // The second time the file is in memory, as it is in a service that lives.
-        store.keys(query.clone()).await?;
-        let begun = Instant::now();
+    for (what, query) in questions(now) {
         let page = store.keys(query.clone()).await?;
-        let (found, listed) = (page.len(), begun.elapsed());
-        let begun = Instant::now();
-        let after = page.last().map(Into::into);
-        store.keys(KeyQuery { after, ..query.clone() }).await?;
-        let next = begun.elapsed();
+        let next = KeyQuery { after: page.last().map(Into::into), ..query.clone() };
+        // The best of a few: what it costs where nothing else keeps the machine busy.
+        let mut best = [Duration::MAX; 3];
+        for _ in 0..7 {
+            let begun = Instant::now();
+            store.keys(query.clone()).await?;
+            best[0] = best[0].min(begun.elapsed());
+            let begun = Instant::now();
+            store.keys(next.clone()).await?;
+            best[1] = best[1].min(begun.elapsed());
+        }
         let begun = Instant::now();
         let all = store.count_keys(query).await?;
-        let counted = begun.elapsed();
+        best[2] = best[2].min(begun.elapsed());
+        let [listed, next, counted] = best;
         println!(
-            "{what:<36} {found:>4} in {listed:>9.1?}; next {next:>9.1?}; {all:>7} counted in {counted:.1?}"
+            "{what:<36} {:>4} in {listed:>9.1?}; next {next:>9.1?}; {all:>7} counted in {counted:.1?}",
+            page.len()
         );
     }
     let all = store.count_keys(KeyQuery::default()).await?.max(1);
@@ -58,12 +63,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// Pages of a hundred: every order, and filters and searches that leave many, few or none.
-fn questions(keys: u64, now: Timestamp) -> Vec<(String, KeyQuery)> {
+fn questions(now: Timestamp) -> Vec<(String, KeyQuery)> {
     let any = KeyQuery { page_size: 100, include_disabled: true, ..KeyQuery::default() };
     let named = |text: String| KeyQuery { name_contains: Some(text), ..any.clone() };
     let filters = [
         ("all", any.clone()),
-        ("one name", named(format!("fill {}", keys / 2))),
+        ("some names", named("fill 50000".to_owned())),
         ("many names", named("fill 7".to_owned())),
         ("every name", named("ill".to_owned())),
         ("no name", named("no such".to_owned())),
@@ -114,7 +119,7 @@ fn key(number: u64, now: Timestamp) -> Key {
         id: KeyId::new(now, u128::from(number)),
         kind: if number % 1_000 == 999 { KeyKind::Management } else { KeyKind::Regular },
         name: format!("fill {number}"),
-        maker: Some(maker(now, if number % 2 == 0 { 0 } else { 1 + number / 20 })),
+        maker: Some(maker(now, if number.is_multiple_of(2) { 0 } else { 1 + number / 20 })),
         project: ProjectId::DEFAULT,
         user: None,
         team: None,

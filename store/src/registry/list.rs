@@ -78,7 +78,7 @@ const DISABLED: &str = "key.state = 1 AND key.state <> 0";
 const REVOKED: &str = "key.state = 2 AND key.state <> 0";
 
 /// As many keys are fetched and sorted without a thought.
-const FEW: i64 = 4_000;
+const FEW: i64 = 10_000;
 
 /// A part of a condition, and its values.
 type Part = (String, Vec<Value>);
