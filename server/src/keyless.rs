@@ -37,6 +37,11 @@ pub fn operator(now: Timestamp) -> Key {
     record(OPERATOR, "operator", now)
 }
 
+/// Whether the key with this id is opened by no secret that anybody could send.
+pub fn is_keyless(id: KeyId) -> bool {
+    [ANONYMOUS, OPERATOR].contains(&id)
+}
+
 fn record(id: KeyId, name: &str, now: Timestamp) -> Key {
     let secret = unsayable(name);
     let secret = SecretRecord::new(&secret, now);

@@ -11,6 +11,7 @@ use store::{Act, Fault, KeyQuery};
 
 use super::{Desk, Standing, act, not_changed};
 use crate::failure::Failure;
+use crate::keyless::is_keyless;
 
 /// What is said about a new key beside the key itself.
 pub struct Making {
@@ -201,6 +202,10 @@ impl Desk {
     ) -> Result<(Key, Secret), Failure> {
         let Rotating { secret, grace_seconds, expected } = rotating;
         let key = self.key(actor, id).await?;
+        if is_keyless(id) {
+            let message = "This key stands for calls without a secret: there is none to rotate.";
+            return Err(Refusal::new(Code::Conflict, message).into());
+        }
         let secret = match secret {
             Some(secret) => own_choice(actor, secret)?,
             None => look_of(key.kind).mint(&*self.entropy),

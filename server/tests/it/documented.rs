@@ -130,11 +130,11 @@ fn a18_a20_and_a21_the_documented_change_and_the_documented_end() {
     let scene = Scene::new();
     let made = scene.create();
     let (secret, id) = (made["key"].as_str().unwrap(), made["data"]["hash"].as_str().unwrap());
-    let patch = r#"curl -X PATCH {host}/api/v1/keys/KEY_HASH \
+    let disable = r#"curl -X PATCH {host}/api/v1/keys/KEY_HASH \
   -H "Authorization: Bearer lr_mgmt_xxxx" \
   -H "Content-Type: application/json" \
   -d '{"disabled": true}'"#;
-    let changed = scene.run(&patch.replace("KEY_HASH", id));
+    let changed = scene.run(&disable.replace("KEY_HASH", id));
     assert_eq!(
         (&changed["data"]["disabled"], &changed["data"]["status"]),
         (&json!(true), &json!("disabled"))

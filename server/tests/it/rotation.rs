@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{MASTER, TestKey, World};
+use crate::world::{MASTER, TestKey, Unusual, World};
 
 fn rotate(world: &World, key: &TestKey, body: &Value) -> crate::world::Reply {
     world.post(&format!("/api/v1/keys/{}/rotate", key.id), MASTER, body)
@@ -109,6 +109,18 @@ fn what_cannot_be_rotated_and_how_not_to_ask() {
     let secret = new_secret(&world, &key, &json!({"secret": "a-secret-of-my-own"}));
     assert_eq!(secret, "a-secret-of-my-own");
     world.chat(&secret, "").refused(401, "key_disabled");
+}
+
+#[test]
+fn the_key_of_calls_without_a_secret_has_none_to_rotate() {
+    let env = vec![("WEIR_ALLOW_UNAUTHENTICATED", "true".to_owned())];
+    let world = World::with(Unusual { env, ..Unusual::default() });
+    let found = world.get("/api/v1/keys?search=anonymous", MASTER).is(200).json();
+    let path = format!("/api/v1/keys/{}/rotate", found["data"][0]["hash"].as_str().unwrap());
+    world.post(&path, MASTER, &json!({})).refused(409, "conflict");
+    let chat = crate::world::chat("gpt-4o", "").to_string();
+    let headers = [("content-type", "application/json")];
+    world.send(http::Method::POST, "/v1/chat/completions", &headers, chat).is(200);
 }
 
 #[test]
