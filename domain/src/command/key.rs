@@ -7,7 +7,7 @@ use crate::refusal::{Code, Refusal};
 use crate::rule::Rules;
 use crate::time::Timestamp;
 
-/// A key to be made. What stands on a management key binds each key it makes: see [`Ceiling`].
+/// A key to be made. What stands on a management key binds each key it makes: see [`super::Ceiling`].
 #[derive(Clone, Debug)]
 pub struct NewKey {
     /// What it is for.
