@@ -72,6 +72,19 @@ fn key_command() -> Command {
                 .arg(id()),
         ),
         common(Command::new("enable").about("Switch a key on").arg(id())),
+        common(
+            Command::new("rotate")
+                .about("Give a key another secret, shown once; the old ones end")
+                .arg(id())
+                .arg(
+                    text_arg(
+                        "grace-seconds",
+                        "N",
+                        "For so long the old secrets still open the key",
+                    )
+                    .default_value("0"),
+                ),
+        ),
         common(Command::new("revoke").about("End a key for good").arg(id())),
     ])
 }
@@ -239,7 +252,7 @@ pub(super) fn run(
         return Ok(());
     }
     let text = match (noun, verb) {
-        ("key", "create") => show::new_key(&answer)?,
+        ("key", "create" | "rotate") => show::new_key(&answer)?,
         ("key", "list") => show::keys(&answer)?,
         ("key", "revoke") => show::revoked(&answer)?,
         ("key", _) => show::key(&answer)?,
@@ -260,15 +273,16 @@ fn asked(noun: &str, verb: &str, matches: &ArgMatches) -> anyhow::Result<Asked> 
         "user" => ("/api/v1/users", UserId::PREFIX),
         _ => return Ok(Asked { method: Method::GET, path: usage_path(matches), body: None }),
     };
-    let one = |method, body: Option<Value>| -> anyhow::Result<Asked> {
+    let one_at = |tail: &str, method, body: Option<Value>| -> anyhow::Result<Asked> {
         let id = matches.get_one::<String>("id").map_or("", String::as_str);
         let ulid = id.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('_'));
         if ulid.and_then(Ulid::parse).is_none() {
             bail!("'{id}' is no {noun}'s id; `weir {noun} list` shows them");
         }
         let body = body.map(|body| body.to_string());
-        Ok(Asked { method, path: format!("{path}/{id}"), body })
+        Ok(Asked { method, path: format!("{path}/{id}{tail}"), body })
     };
+    let one = |method, body| one_at("", method, body);
     Ok(match verb {
         "create" => Asked {
             method: Method::POST,
@@ -283,6 +297,10 @@ fn asked(noun: &str, verb: &str, matches: &ArgMatches) -> anyhow::Result<Asked> 
         "update" => one(Method::PATCH, Some(Value::Object(members(noun, matches))))?,
         "disable" => one(Method::PATCH, Some(json!({"disabled": true})))?,
         "enable" => one(Method::PATCH, Some(json!({"disabled": false})))?,
+        "rotate" => {
+            let grace = matches.get_one::<String>("grace-seconds").map_or("0", String::as_str);
+            one_at("/rotate", Method::POST, Some(json!({"grace_seconds": number(grace)})))?
+        }
         "revoke" => one(Method::DELETE, None)?,
         verb => bail!("there is no command '{noun} {verb}'"),
     })
@@ -328,9 +346,8 @@ fn members(noun: &str, matches: &ArgMatches) -> Map<String, Value> {
     }
     for (flag, name, _) in COUNTS {
         if let Some(text) = given(flag) {
-            // What is no number goes as it is: the API says what is wrong with it.
-            let number = text.parse::<i64>().map_or_else(|_| json!(text), |number| json!(number));
-            body.insert(name.to_owned(), if text == "none" { Value::Null } else { number });
+            let value = if text == "none" { Value::Null } else { number(text) };
+            body.insert(name.to_owned(), value);
         }
     }
     for (flag, name, _) in LISTS {
@@ -343,6 +360,11 @@ fn members(noun: &str, matches: &ArgMatches) -> Map<String, Value> {
         body.insert("force".to_owned(), json!(true));
     }
     body
+}
+
+/// What is no number goes as it is: the API says what is wrong with it.
+fn number(text: &str) -> Value {
+    text.parse::<i64>().map_or_else(|_| json!(text), |number| json!(number))
 }
 
 fn usage_path(matches: &ArgMatches) -> String {
