@@ -9,6 +9,7 @@ use crate::key::{Key, KeyKind, KeyState, SecretRecord};
 use crate::limit::{Enforcement, Limit, Unit};
 use crate::refusal::{Code, Refusal};
 use crate::rule::{MaxPrice, Network, Pattern, Rules, Tier};
+use crate::secret::Digest;
 use crate::time::Timestamp;
 use crate::window::{Period, Window};
 use crate::zone::Zone;
@@ -21,6 +22,8 @@ pub use owner::{NewOwner, OwnerChange};
 pub enum Actor {
     /// The holder of the master key, or of the data directory.
     Operator,
+    /// The operator, logged in with the password.
+    Dashboard,
     /// A management key: acts on the keys it made.
     Manager(KeyId),
     /// A key, looking at itself.
@@ -34,6 +37,7 @@ impl Actor {
     pub fn name(self) -> String {
         match self {
             Self::Operator => "operator".to_owned(),
+            Self::Dashboard => "dashboard".to_owned(),
             Self::Manager(id) | Self::Holder(id) => id.to_string(),
             Self::Anybody => "anybody".to_owned(),
         }
@@ -42,7 +46,7 @@ impl Actor {
     /// Whether this actor may see and change `key`. What it may not touch does not exist for it.
     pub fn owns(self, key: &Key) -> bool {
         match self {
-            Self::Operator => true,
+            Self::Operator | Self::Dashboard => true,
             Self::Manager(id) => key.maker == Some(id),
             Self::Holder(_) | Self::Anybody => false,
         }
@@ -313,7 +317,7 @@ impl NewKey {
         now: Timestamp,
     ) -> Result<Key, Refusal> {
         let maker = match (actor, self.kind) {
-            (Actor::Operator, _) => None,
+            (Actor::Operator | Actor::Dashboard, _) => None,
             (Actor::Manager(id), KeyKind::Regular) => Some(id),
             (Actor::Manager(_), KeyKind::Management) => {
                 return Err(Refusal::new(
@@ -342,6 +346,7 @@ impl NewKey {
             user: self.home.user,
             team: self.home.team,
             secrets: vec![secret],
+            listed: false,
             rules: self.rules,
             limits,
             state: KeyState::Active,
@@ -465,8 +470,21 @@ fn management_calls_nothing() -> Refusal {
 pub fn revoke(key: &mut Key, now: Timestamp) {
     if !matches!(key.state, KeyState::Revoked { .. }) {
         key.state = KeyState::Revoked { at: now };
+        key.listed = false;
         touch(key, now);
     }
+}
+
+/// Takes the secret `digest` from `key`, whose line in the operator's file is gone; ends the key
+/// with its last secret. It stays listed: a line with the same secret is no stranger.
+pub fn unlist(key: &mut Key, digest: Digest, now: Timestamp) {
+    if key.secrets.iter().any(|secret| secret.digest != digest) {
+        key.secrets.retain(|secret| secret.digest != digest);
+        touch(key, now);
+        return;
+    }
+    revoke(key, now);
+    key.listed = true;
 }
 
 fn touch(key: &mut Key, now: Timestamp) {

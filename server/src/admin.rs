@@ -5,6 +5,7 @@
 mod correction;
 mod effective;
 mod explain;
+mod listed;
 mod owners;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::call::Call;
 use crate::failure::Failure;
 use crate::gate::Gate;
 use crate::relay::Guard;
+use crate::sessions::{Sessions, cookie_of, same_origin};
 
 pub use correction::Truth;
 pub use effective::{Effective, Found, From, Layer, Standing};
@@ -31,6 +33,9 @@ pub struct Desk {
     pub entropy: Arc<dyn Entropy>,
     /// Signs the marks that lists hand out to go on from.
     pub list_secret: Secret,
+    pub sessions: Arc<Sessions>,
+    /// Whether others than this machine can reach us: then nobody logs in with the default password.
+    pub is_exposed: bool,
     /// Held while a charge is corrected, so that no two corrections give back the same money.
     pub correcting: tokio::sync::Mutex<()>,
 }
@@ -57,6 +62,15 @@ impl Desk {
             return Ok(Actor::Anybody);
         }
         let secret = call.secret()?;
+        if secret.is_none()
+            && matches!(guard, Guard::Manager | Guard::Master)
+            && let Some(cookie) = cookie_of(&call.head.headers)
+        {
+            self.gate.bridge.catch_up().await;
+            self.sessions.see(&cookie, call.at).await?;
+            same_origin(call.method(), &call.head.headers, true)?;
+            return Ok(Actor::Dashboard);
+        }
         let is_master = secret.as_ref().is_some_and(|secret| self.gate.is_master(&secret.digest()));
         if is_master && matches!(guard, Guard::Manager | Guard::Master | Guard::Internal) {
             return Ok(Actor::Operator);
@@ -107,7 +121,7 @@ impl Desk {
     async fn home(&self, actor: Actor, place: Place) -> Result<Home, Failure> {
         let maker = match actor {
             Actor::Manager(id) => self.gate.store.key(id).await?.map(|key| Home::of(&key)),
-            Actor::Operator | Actor::Holder(_) | Actor::Anybody => None,
+            Actor::Operator | Actor::Dashboard | Actor::Holder(_) | Actor::Anybody => None,
         };
         if let Some(project) = place.project {
             self.referred(Scope::Project(project), "project_id").await?;
@@ -198,7 +212,9 @@ impl Desk {
         act: Act,
     ) -> Result<Key, Failure> {
         let changed = self.gate.store.update_key(id, None, apply, act).await;
-        changed.map(|(_, after)| after).map_err(|no| not_changed(no, no_such_key()))
+        let (before, after) = changed.map_err(|no| not_changed(no, no_such_key()))?;
+        self.gate.bridge.follow(Some(&before), &after).await;
+        Ok(after)
     }
 
     /// A page of the keys `actor` may see.

@@ -15,12 +15,14 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::admin::Desk;
+use crate::bridge::{Bridge, Parts, Watch};
 use crate::config::{BadSetting, Config};
 use crate::gate::Gate;
 use crate::ids::Ids;
 use crate::keyless;
 use crate::lane::Lane;
 use crate::models::Models;
+use crate::sessions::{Password, Sessions};
 use crate::upstream::Upstream;
 use crate::upstream::demo::Demo;
 
@@ -31,6 +33,7 @@ pub struct App {
     stop: watch::Sender<bool>,
     lanes: Vec<JoinHandle<()>>,
     control: tokio::runtime::Runtime,
+    watch: Watch,
     made_master_key: Option<Secret>,
 }
 
@@ -41,6 +44,10 @@ pub enum StartFault {
     Store(#[from] store::Fault),
     #[error("Cannot listen on {address}: {why}.")]
     Listen { address: SocketAddr, why: String },
+    #[error(
+        "The dashboard's password is the default, 'admin', and {address} can be reached by others than this machine: write {{\"password\": \"…\"}} with a password of your own into {file}, or listen on 127.0.0.1."
+    )]
+    DefaultPassword { address: SocketAddr, file: String },
     #[error("{0}")]
     Setting(#[from] BadSetting),
     #[error(
@@ -95,14 +102,30 @@ impl App {
             None
         };
         let models = Models::build(&mut config)?;
+        let tasks = TaskTracker::new();
+        let sessions = Sessions::open(Arc::clone(&store), Arc::clone(&entropy));
+        let sessions = Arc::new(control.block_on(sessions)?);
+        let bridge = control.block_on(Bridge::open(Parts {
+            path: std::mem::take(&mut config.bridge_file),
+            store: Arc::clone(&store),
+            entropy: Arc::clone(&entropy),
+            clock: Arc::clone(&clock),
+            sessions: Arc::clone(&sessions),
+            master,
+            tasks: tasks.clone(),
+            control: control.handle().clone(),
+        }))?;
+        let is_exposed = !address.ip().is_loopback();
+        refuse_default_password(&bridge, address)?;
         let gate = Arc::new(Gate {
             clock: Arc::clone(&clock),
             store,
             models,
             wire: config.limits,
             ids,
-            tasks: TaskTracker::new(),
+            tasks,
             master,
+            bridge: Arc::clone(&bridge),
             anonymous,
             operator: config.organization_routes.then(|| Arc::new(keyless::operator(now))),
             stored_objects: config.stored_objects,
@@ -116,6 +139,8 @@ impl App {
             gate: Arc::clone(&gate),
             entropy: Arc::clone(&entropy),
             list_secret,
+            sessions,
+            is_exposed,
             correcting: tokio::sync::Mutex::new(()),
         });
         let tls = tls()?;
@@ -137,7 +162,8 @@ impl App {
                 std::thread::Builder::new().name(name).spawn(run).map_err(StartFault::Thread)
             })
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { address, desk, stop, lanes, control, made_master_key })
+        let watch = Watch::begin(&bridge, stopping);
+        Ok(Self { address, desk, stop, lanes, control, watch, made_master_key })
     }
 
     /// Where it listens.
@@ -175,11 +201,29 @@ impl App {
                 tracing::error!("a serving thread had panicked");
             }
         }
+        drop(self.watch);
+        self.control.block_on(self.desk.gate.bridge.write_counts());
         self.control.shutdown_timeout(Duration::from_secs(5));
         if let Err(fault) = self.desk.gate.store.close() {
             tracing::error!(%fault, "the store could not be closed in order");
         }
     }
+}
+
+/// The default password opens nothing that others can reach.
+fn refuse_default_password(bridge: &Bridge, address: SocketAddr) -> Result<(), StartFault> {
+    if !matches!(bridge.force().password, Password::Default) {
+        return Ok(());
+    }
+    let file = bridge.path().display().to_string();
+    if !address.ip().is_loopback() {
+        return Err(StartFault::DefaultPassword { address, file });
+    }
+    tracing::warn!(
+        file,
+        "the dashboard's password is the default, 'admin': change it before others than this machine can reach Weir"
+    );
+    Ok(())
 }
 
 /// What opening the ledger found and mended.

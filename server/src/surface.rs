@@ -2,6 +2,7 @@
 //! serves it; nothing is answered that has no row. Rows translate and hand over: what may be done
 //! is decided in `gate` (calls to models) and `admin` (everything else).
 
+pub mod bridge;
 pub mod effective;
 pub mod explain;
 pub mod fields;
@@ -310,6 +311,15 @@ pub static OURS: &[Endpoint] = &[
     ours("/api/v1/usage", GET, Guard::Manager, usage::sums),
     ours("/api/v1/usage/calls", GET, Guard::Manager, usage::calls),
     ours("/api/v1/usage/calls/{attempt}/reconcile", POST, Guard::Master, usage::reconcile),
+    ours("/login", GET, Guard::Open, bridge::login_page),
+    ours("/login", POST, Guard::Open, bridge::login),
+    ours("/logout", POST, Guard::Master, bridge::logout),
+    ours("/logout-everywhere", POST, Guard::Master, bridge::logout_everywhere),
+    ours("/create-key", POST, Guard::Master, bridge::create_key),
+    ours("/update-key", POST, Guard::Master, bridge::update_key),
+    ours("/delete-key", POST, Guard::Master, bridge::delete_key),
+    ours("/api/v1/password", POST, Guard::Master, bridge::password),
+    ours("/api/v1/bridge", GET, Guard::Master, bridge::show),
     ours("/healthz", GET, Guard::Open, operations::alive),
     ours("/readyz", GET, Guard::Open, operations::ready),
 ];

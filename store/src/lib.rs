@@ -228,6 +228,11 @@ impl Store {
         self.slow.ask(move |connection| registry::list::count(connection, &query)).await
     }
 
+    /// Every key that the operator's file has a line for and that is not revoked, the oldest first.
+    pub async fn listed_keys(&self) -> Result<Vec<Key>, Fault> {
+        self.quick.ask(|connection| registry::list::listed(connection)).await
+    }
+
     /// A note about the instance.
     pub async fn meta(&self, name: &'static str) -> Result<Option<String>, Fault> {
         self.quick.ask(move |connection| registry::meta(connection, name)).await
@@ -236,6 +241,13 @@ impl Store {
     /// Writes a note about the instance.
     pub async fn set_meta(&self, name: &'static str, value: String) -> Result<(), Fault> {
         self.writer.ask(move |connection| registry::set_meta(connection, name, &value)).await
+    }
+
+    /// Writes an act down that changed no record of ours.
+    pub async fn note(&self, act: Act) -> Result<(), Fault> {
+        self.writer
+            .ask(move |connection| registry::audit::write(connection, &act, None, None))
+            .await
     }
 
     /// Administrative acts, newest first, older than the one numbered `before`.

@@ -24,7 +24,7 @@ pub use list::KeyQuery;
 pub use owners::OwnerQuery;
 
 /// The schema's history. Steps that were shipped never change.
-pub(crate) const STEPS: &[&str] = &[include_str!("schema.sql")];
+pub(crate) const STEPS: &[&str] = &[include_str!("schema.sql"), include_str!("listed.sql")];
 
 /// Why a record was not changed.
 #[derive(Clone, Debug)]

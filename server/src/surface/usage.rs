@@ -109,7 +109,7 @@ fn group_of(name: &str) -> Result<Group, Refusal> {
 fn maker(actor: Actor) -> Option<KeyId> {
     match actor {
         Actor::Manager(id) => Some(id),
-        Actor::Operator | Actor::Holder(_) | Actor::Anybody => None,
+        Actor::Operator | Actor::Dashboard | Actor::Holder(_) | Actor::Anybody => None,
     }
 }
 
@@ -211,7 +211,7 @@ pub fn calls(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
         };
         query.end()?;
         let wanted = match (actor, wanted.key) {
-            (Actor::Operator, _) => wanted,
+            (Actor::Operator | Actor::Dashboard, _) => wanted,
             // A management key sees the calls of one of its own keys at a time.
             (_, Some(id)) => {
                 desk.key(actor, id).await?;

@@ -116,9 +116,13 @@ fn open_routes_tell_nothing_of_value() {
     let open: Vec<_> = rows().into_iter().filter(|(.., guard)| *guard == Guard::Open).collect();
     assert_eq!(
         open.iter().map(|(path, ..)| path.as_str()).collect::<Vec<_>>(),
-        ["/healthz", "/readyz"]
+        ["/login", "/login", "/healthz", "/readyz"]
     );
     for (path, method, _) in open {
+        if path == "/login" {
+            // Asks for the password, and tells nothing: `sessions` tries it.
+            continue;
+        }
         let answer = send(&world, &method, &path, None).is(200);
         assert!(answer.text.len() < 30, "{}", answer.text);
     }

@@ -5,6 +5,8 @@
 
 mod answers;
 mod bad_input;
+mod bridge;
+mod bridge_hammer;
 mod calls;
 mod effective;
 mod every_route_is_guarded;
@@ -17,6 +19,7 @@ mod models;
 mod owners;
 mod process;
 mod reconcile;
+mod sessions;
 mod tidy;
 mod usage;
 mod world;

@@ -49,6 +49,7 @@ pub(crate) fn key(number: u64) -> Key {
         user: None,
         team: None,
         secrets: vec![SecretRecord { digest: digest(number), mask, created_at: NOON }],
+        listed: false,
         rules: Rules::default(),
         limits: Vec::new(),
         state: KeyState::Active,
