@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use domain::secret::Kind;
-use domain::{Clock, Digest, Entropy, Secret};
+use domain::{Clock, Digest, Entropy, Secret, Timestamp};
 use store::{Health, Options, Recovery, Store};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
@@ -80,27 +80,15 @@ impl App {
         // Listening first: a second Weir on the same address must not touch anything.
         let listener = listen(config.listen)?;
         let address = listener.local_addr().map_err(StartFault::Thread)?;
-        let options = Options {
-            durability: config.durability,
-            cached_keys: config.cached_keys,
-            ..Options::default()
-        };
-        let options = Options {
-            lookback_seconds: options.lookback_seconds.max(config.defaults.longest_rolling()),
-            ..options
-        };
-        let store = Arc::new(Store::open(&config.data, options, now)?);
-        tell(store.recovery());
+        let store = Arc::new(open(&config, now)?);
         let control = control().map_err(StartFault::Thread)?;
         let (master, made_master_key) =
             control.block_on(master(&store, config.master_key.take(), &*entropy))?;
         let list_secret = control.block_on(list_secret(&store, &*entropy))?;
         let ids = Ids::new(&*entropy);
-        let anonymous = if config.allow_unauthenticated {
-            Some(control.block_on(keyless::anonymous(&store, now))?)
-        } else {
-            None
-        };
+        let anonymous = config.allow_unauthenticated;
+        let anonymous =
+            anonymous.then(|| control.block_on(keyless::anonymous(&store, now))).transpose()?;
         let models = Models::build(&mut config)?;
         let tasks = TaskTracker::new();
         let sessions = Sessions::open(Arc::clone(&store), Arc::clone(&entropy));
@@ -115,7 +103,6 @@ impl App {
             tasks: tasks.clone(),
             control: control.handle().clone(),
         }))?;
-        let is_exposed = !address.ip().is_loopback();
         refuse_default_password(&bridge, address)?;
         let gate = Arc::new(Gate {
             clock: Arc::clone(&clock),
@@ -140,27 +127,21 @@ impl App {
             entropy: Arc::clone(&entropy),
             list_secret,
             sessions,
-            is_exposed,
+            is_exposed: !address.ip().is_loopback(),
             correcting: tokio::sync::Mutex::new(()),
         });
         let tls = tls()?;
         let demo = Demo::new(clock, Arc::new(Ids::new(&*entropy)), demo_pace);
         let (stop, stopping) = watch::channel(false);
         let count = if config.threads == 0 { cores() } else { config.threads };
+        let lane = || Lane {
+            gate: Arc::clone(&gate),
+            desk: Arc::clone(&desk),
+            upstream: Arc::new(Upstream::new(config.limits, tls.clone(), demo.clone())),
+            control: control.handle().clone(),
+        };
         let lanes = (0..count)
-            .map(|number| {
-                let lane = Lane {
-                    gate: Arc::clone(&gate),
-                    desk: Arc::clone(&desk),
-                    upstream: Arc::new(Upstream::new(config.limits, tls.clone(), demo.clone())),
-                    control: control.handle().clone(),
-                };
-                let listener = listener.try_clone().map_err(StartFault::Thread)?;
-                let stopping = stopping.clone();
-                let name = format!("weir-lane-{number}");
-                let run = move || lane.run(listener, stopping);
-                std::thread::Builder::new().name(name).spawn(run).map_err(StartFault::Thread)
-            })
+            .map(|number| serve(number, lane(), &listener, stopping.clone()))
             .collect::<Result<Vec<_>, _>>()?;
         let watch = Watch::begin(&bridge, stopping);
         Ok(Self { address, desk, stop, lanes, control, watch, made_master_key })
@@ -210,6 +191,19 @@ impl App {
     }
 }
 
+/// Starts a lane on a thread of its own.
+fn serve(
+    number: usize,
+    lane: Lane,
+    listener: &std::net::TcpListener,
+    stopping: watch::Receiver<bool>,
+) -> Result<JoinHandle<()>, StartFault> {
+    let listener = listener.try_clone().map_err(StartFault::Thread)?;
+    let run = move || lane.run(listener, stopping);
+    let thread = std::thread::Builder::new().name(format!("weir-lane-{number}"));
+    thread.spawn(run).map_err(StartFault::Thread)
+}
+
 /// The default password opens nothing that others can reach.
 fn refuse_default_password(bridge: &Bridge, address: SocketAddr) -> Result<(), StartFault> {
     if !matches!(bridge.force().password, Password::Default) {
@@ -224,6 +218,21 @@ fn refuse_default_password(bridge: &Bridge, address: SocketAddr) -> Result<(), S
         "the dashboard's password is the default, 'admin': change it before others than this machine can reach Weir"
     );
     Ok(())
+}
+
+fn open(config: &Config, now: Timestamp) -> Result<Store, StartFault> {
+    let options = Options {
+        durability: config.durability,
+        cached_keys: config.cached_keys,
+        ..Options::default()
+    };
+    let options = Options {
+        lookback_seconds: options.lookback_seconds.max(config.defaults.longest_rolling()),
+        ..options
+    };
+    let store = Store::open(&config.data, options, now)?;
+    tell(store.recovery());
+    Ok(store)
 }
 
 /// What opening the ledger found and mended.

@@ -7,7 +7,8 @@ use domain::{Key, KeyId};
 use serde::{Deserialize, Serialize};
 use store::{Fault, Group, Store, UsageQuery};
 
-use super::file::{Count, Document};
+use super::file::Document;
+use super::writing::Count;
 use super::{Bridge, NotSame, Turn};
 
 const NOTE: &str = "bridge_counters";
@@ -23,9 +24,6 @@ pub struct Counters {
     told: BTreeSet<KeyId>,
     #[serde(skip)]
     shown: BTreeMap<KeyId, Count>,
-    /// As the file has them.
-    #[serde(skip)]
-    written: BTreeMap<KeyId, Count>,
 }
 
 impl Counters {
@@ -39,23 +37,32 @@ impl Counters {
         &self.shown
     }
 
-    /// Remembers which counters the file is about to have. Those of keys that are gone go.
-    pub async fn keep(&mut self, store: &Store, keys: &[Key]) -> Result<(), Fault> {
-        let is_listed = |id: &KeyId| keys.iter().any(|key| key.id == *id);
-        self.shown.retain(|id, _| is_listed(id));
+    /// Whether the file has them.
+    pub fn are_in(&self, document: &Document) -> bool {
+        let shown = self.shown.iter().map(|(id, count)| (id.to_string(), count.clone()));
+        document.counted.clone().unwrap_or_default() == shown.collect()
+    }
+
+    /// Remembers which counters the file has by now.
+    pub async fn note_told(&mut self, store: &Store) -> Result<(), Fault> {
+        let told: BTreeSet<_> = self.shown.keys().copied().collect();
+        if told == self.told {
+            return Ok(());
+        }
+        self.told = told;
+        self.save(store).await
+    }
+
+    /// Forgets the keys that have no line any more.
+    fn trim(&mut self, keys: &[Key]) {
+        let key = |id: &KeyId| keys.iter().find(|key| key.id == *id);
+        self.cleared_at.retain(|id, _| key(id).is_some());
+        self.shown.retain(|id, _| key(id).is_some());
         for (id, count) in &mut self.shown {
-            if let Some(key) = keys.iter().find(|key| key.id == *id) {
+            if let Some(key) = key(id) {
                 count.name.clone_from(&key.name);
             }
         }
-        self.written.clone_from(&self.shown);
-        let told: BTreeSet<_> = self.shown.keys().copied().collect();
-        if told != self.told {
-            self.told = told;
-            self.cleared_at.retain(|id, _| is_listed(id));
-            self.save(store).await?;
-        }
-        Ok(())
     }
 
     async fn save(&self, store: &Store) -> Result<(), Fault> {
@@ -89,12 +96,8 @@ impl Count {
 }
 
 impl Bridge {
-    /// Counts the keys that were used since this was last asked. Whether anything is different.
-    pub(super) async fn count(
-        &self,
-        counters: &mut Counters,
-        keys: &[Key],
-    ) -> Result<bool, NotSame> {
+    /// Counts the keys that were used since this was last asked.
+    pub(super) async fn count(&self, counters: &mut Counters, keys: &[Key]) -> Result<(), NotSame> {
         let now = self.clock.monotonic_micros();
         let used: Vec<KeyId> = {
             let mut used = self.used.lock();
@@ -106,7 +109,8 @@ impl Bridge {
         for key in keys.iter().filter(|key| used.contains(&key.id)) {
             counters.put(key, &self.counted(key.id).await?);
         }
-        Ok(counters.shown != counters.written)
+        counters.trim(keys);
+        Ok(())
     }
 
     /// The counters at a start: those that somebody took out of the file begin again.
@@ -115,8 +119,9 @@ impl Bridge {
         let document = version.and_then(|version| Document::read(&version.bytes).ok());
         let counted = document.and_then(|document| document.counted);
         let Turn { counters, .. } = turn;
-        let has =
-            |id: &KeyId| counted.as_ref().is_none_or(|counted| counted.contains(&id.to_string()));
+        let has = |id: &KeyId| {
+            counted.as_ref().is_none_or(|counted| counted.contains_key(&id.to_string()))
+        };
         let cleared: Vec<KeyId> = counters.told.iter().filter(|id| !has(id)).copied().collect();
         for id in &cleared {
             counters.told.remove(id);

@@ -14,12 +14,15 @@ pub struct Stamp {
     inode: u64,
     bytes: u64,
     modified: (i64, i64),
+    /// Who may read it: what could not be read can be when this is different.
+    rights: (u32, u32, u32),
 }
 
 impl Stamp {
     fn of(metadata: &std::fs::Metadata) -> Self {
         let modified = (metadata.mtime(), metadata.mtime_nsec());
-        Self { inode: metadata.ino(), bytes: metadata.len(), modified }
+        let rights = (metadata.mode(), metadata.uid(), metadata.gid());
+        Self { inode: metadata.ino(), bytes: metadata.len(), modified, rights }
     }
 
     /// The stamp of the file at `path`; `None` where there is none. One system call.

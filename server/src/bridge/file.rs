@@ -1,19 +1,18 @@
-//! The operator's file as text: what its members say, and how it is written again. Members that
-//! nobody here knows stay as they were, byte for byte. Nothing is read from a disk here, and what a
+//! The operator's file as text: what its members say. Nothing is read from a disk here, and what a
 //! line means for a key is `merge`'s business.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
-use data_encoding::HEXLOWER;
-use domain::{Digest, KeyId, Mask, Secret};
+use domain::{Digest, Mask, Secret};
 use serde::de::{MapAccess, Visitor};
-use serde::ser::SerializeMap as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::sessions::is_hash;
+
+use super::writing::{Count, DIGEST, REVISION};
 
 /// Requests per minute of a line that says nothing about them.
 pub const DEFAULT_RPM: i64 = 60;
@@ -36,7 +35,7 @@ impl fmt::Display for Mistake {
 /// The file, read.
 #[derive(Debug, Default)]
 pub struct Document {
-    members: Members,
+    pub(super) members: Members,
     /// Its keys, in their order.
     pub lines: Vec<Line>,
     /// The dashboard's password, plain or as a hash.
@@ -47,8 +46,8 @@ pub struct Document {
     pub anonymous: bool,
     /// The writing of ours that the text was made from.
     pub revision: Option<u64>,
-    /// The keys that have counters, where there are counters at all.
-    pub counted: Option<Vec<String>>,
+    /// Its counters by key, where it has any; one that is not of ours counts nothing.
+    pub counted: Option<BTreeMap<String, Count>>,
 }
 
 /// One of `api_keys`.
@@ -59,7 +58,7 @@ pub struct Line {
     pub name: Option<String>,
     pub rpm: Rpm,
     pub created: Option<i64>,
-    rest: Members,
+    pub(super) rest: Members,
 }
 
 /// What a line says about requests per minute.
@@ -103,7 +102,7 @@ pub struct Browser {
 
 /// The members of an object, in their order, as they were written.
 #[derive(Debug, Default)]
-struct Members(Vec<(String, Box<RawValue>)>);
+pub struct Members(pub(super) Vec<(String, Box<RawValue>)>);
 
 impl<'de> Deserialize<'de> for Members {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -133,7 +132,7 @@ impl<'de> Deserialize<'de> for Members {
 }
 
 impl Members {
-    fn get(&self, name: &str) -> Option<&RawValue> {
+    pub(super) fn get(&self, name: &str) -> Option<&RawValue> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| &**value)
     }
 
@@ -207,32 +206,9 @@ impl Document {
             browser: Arc::new(browser(&members)?),
             anonymous,
             revision: members.read(REVISION, "a whole number")?,
-            counted: counted.map(|counted| counted.into_keys().collect()),
+            counted: counted.map(|counted| counted.into_iter().map(count).collect()),
             members,
         })
-    }
-
-    /// The text of the file with these lines, counters and password instead of its own.
-    pub fn write(&self, new: &Writing<'_>) -> String {
-        let mut names: Vec<&str> = self.members.0.iter().map(|(name, _)| name.as_str()).collect();
-        for name in ["password", "api_keys", "usage_stats", REVISION] {
-            let wanted = match name {
-                "password" => new.password.is_some(),
-                "usage_stats" => !new.counts.is_empty(),
-                _ => true,
-            };
-            if wanted && !names.contains(&name) {
-                names.push(name);
-            }
-        }
-        let mut text = Vec::new();
-        let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
-        let mut serializer = serde_json::Serializer::with_formatter(&mut text, formatter);
-        // A map of texts and numbers into memory: nothing can fail.
-        let written = Whole { document: self, new, names: &names }.serialize(&mut serializer);
-        debug_assert!(written.is_ok(), "texts and numbers are always written");
-        text.push(b'\n');
-        String::from_utf8(text).unwrap_or_default()
     }
 
     /// The line with this secret.
@@ -241,8 +217,9 @@ impl Document {
     }
 }
 
-/// Tells which writing of ours a text was made from: an editor's old buffer is told from a deletion.
-const REVISION: &str = "weir_revision";
+fn count((key, value): (String, Box<RawValue>)) -> (String, Count) {
+    (key, serde_json::from_str(value.get()).unwrap_or_default())
+}
 
 fn lines(members: &Members) -> Result<Vec<Line>, Mistake> {
     let list = members.read::<Vec<Box<RawValue>>>("api_keys", "a list of keys")?;
@@ -318,7 +295,6 @@ impl Line {
     }
 }
 
-const DIGEST: &str = "sha256:";
 /// The end of the year 9999.
 const LAST_SECOND: i64 = 253_402_300_799;
 
@@ -359,159 +335,5 @@ fn browser(members: &Members) -> Result<Browser, Mistake> {
     })
 }
 
-/// What is to stand in the file instead of what stands there.
-#[derive(Debug)]
-pub struct Writing<'a> {
-    pub lines: &'a [WrittenLine],
-    pub counts: &'a BTreeMap<KeyId, Count>,
-    pub password: Option<&'a str>,
-    pub revision: u64,
-}
-
-/// A key's line as it is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WrittenLine {
-    pub digest: Digest,
-    pub name: String,
-    pub rpm: Option<i64>,
-    pub created: i64,
-}
-
-/// How often a key was used, since its counter was last cleared.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Count {
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub name: String,
-    pub total: u64,
-    pub models: BTreeMap<String, u64>,
-}
-
-struct Whole<'a> {
-    document: &'a Document,
-    new: &'a Writing<'a>,
-    names: &'a [&'a str],
-}
-
-impl Serialize for Whole<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { document, new, names } = self;
-        let mut map = serializer.serialize_map(Some(names.len()))?;
-        for name in *names {
-            match (*name, new.password) {
-                ("api_keys", _) => {
-                    let line = |line| OneLine { line, document };
-                    map.serialize_entry(name, &new.lines.iter().map(line).collect::<Vec<_>>())?;
-                }
-                ("usage_stats", _) => map.serialize_entry(name, &Counts(new.counts))?,
-                ("password", Some(password)) => map.serialize_entry(name, password)?,
-                (REVISION, _) => map.serialize_entry(name, &new.revision)?,
-                _ => map.serialize_entry(name, &document.members.get(name))?,
-            }
-        }
-        map.end()
-    }
-}
-
-struct OneLine<'a> {
-    line: &'a WrittenLine,
-    document: &'a Document,
-}
-
-impl Serialize for OneLine<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { line, document } = self;
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("name", &line.name)?;
-        let digest = HEXLOWER.encode(line.digest.bytes());
-        map.serialize_entry("key", &format!("{DIGEST}{digest}"))?;
-        map.serialize_entry("rpm", &line.rpm)?;
-        map.serialize_entry("created", &line.created)?;
-        let rest = document.line(&line.digest).map(|old| old.rest.0.as_slice());
-        for (name, value) in rest.unwrap_or_default() {
-            map.serialize_entry(name, value)?;
-        }
-        map.end()
-    }
-}
-
-struct Counts<'a>(&'a BTreeMap<KeyId, Count>);
-
-impl Serialize for Counts<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(id, count)| (id.to_string(), count)))
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_nobody_knows_stays_as_it_was() {
-        let text = br#"{"zeta": 1e400x, "api_keys": []}"#;
-        assert!(Document::read(text).is_err());
-        let text = br#"{"zeta": 100000000000000000000.10, "password": "p", "api_keys": [{"key": "sk-1", "note": {"b":1,"a":2}}], "alpha": [ 1,2 ]}"#;
-        let document = Document::read(text).unwrap();
-        let line = WrittenLine {
-            digest: document.lines[0].digest,
-            name: "n".to_owned(),
-            rpm: Some(60),
-            created: 5,
-        };
-        let counts = BTreeMap::new();
-        let new = Writing { lines: &[line], counts: &counts, password: None, revision: 3 };
-        let written = document.write(&new);
-        assert!(written.contains("\"zeta\": 100000000000000000000.10,"), "{written}");
-        assert!(written.contains("\"note\": {\"b\":1,\"a\":2}"), "{written}");
-        assert!(written.contains("[ 1,2 ]") && !written.contains("sk-1"), "{written}");
-        let again = Document::read(written.as_bytes()).unwrap();
-        assert_eq!(again.revision, Some(3));
-        assert_eq!(again.lines[0].digest, document.lines[0].digest);
-        assert_eq!(again.write(&new), written);
-    }
-
-    #[test]
-    fn a_mistake_has_its_place_and_shows_no_secret() {
-        for (text, place) in [
-            ("", "line 1, column 0"),
-            ("{\n  \"api_keys\": [\n  }", "line 3, column 3"),
-            ("[]", "line 1, column 0"),
-            (r#"{"password": 5}"#, "password"),
-            (r#"{"password": ""}"#, "password"),
-            (r#"{"api_keys": {}}"#, "api_keys"),
-            (r#"{"api_keys": [5]}"#, "api_keys[0]"),
-            (r#"{"api_keys": ["ok", {"name": "x"}]}"#, "api_keys[1].key"),
-            (r#"{"api_keys": [{"key": "a b"}]}"#, "api_keys[0].key"),
-            (r#"{"api_keys": [{"key": "sk-secret", "rpm": "60"}]}"#, "api_keys[0].rpm"),
-            (r#"{"api_keys": [{"key": "sk-secret", "rpm": -1}]}"#, "api_keys[0].rpm"),
-            (r#"{"api_keys": [{"key": "sk-secret", "rpm": 1.5}]}"#, "api_keys[0].rpm"),
-            (
-                r#"{"api_keys": [{"key": "sk-secret", "created": 1717200000000}]}"#,
-                "api_keys[0].created",
-            ),
-            (r#"{"api_keys": ["sha256:12"]}"#, "api_keys[0]"),
-            (r#"{"api_keys": ["sk-secret", "sk-secret"]}"#, "api_keys[1]"),
-            (r#"{"auth_tokens": "base64-x"}"#, "auth_tokens"),
-            (r#"{"auth_tokens": ["base64-x", ""]}"#, "auth_tokens[1]"),
-            (r#"{"cf_clearance": ["x"]}"#, "cf_clearance"),
-            (r#"{"allow_unauthenticated": "yes"}"#, "allow_unauthenticated"),
-            (r#"{"usage_stats": []}"#, "usage_stats"),
-        ] {
-            let found = Document::read(text.as_bytes()).err();
-            let found = found.unwrap_or_else(|| panic!("{text} was read"));
-            assert!(found.place.starts_with(place), "{text}: {found}");
-            assert!(!found.to_string().contains("secret"), "{text}: {found}");
-        }
-    }
-
-    #[test]
-    fn a_bare_text_and_a_digest_are_keys_too() {
-        let digest = HEXLOWER.encode(Digest::of(b"lmb-yourKeyHere").bytes());
-        let text = format!(r#"{{"api_keys": ["x", {{"key": "sha256:{digest}", "rpm": null}}]}}"#);
-        let document = Document::read(text.as_bytes()).unwrap();
-        assert_eq!(document.lines[0].digest, Digest::of(b"x"));
-        assert_eq!(document.lines[0].rpm, Rpm::Absent);
-        assert_eq!(document.lines[1].digest, Digest::of(b"lmb-yourKeyHere"));
-        assert_eq!(document.lines[1].rpm, Rpm::Unlimited);
-    }
-}
+mod tests;

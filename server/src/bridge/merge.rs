@@ -6,7 +6,8 @@ use domain::command::Slot;
 use domain::{Digest, Key, KeyId};
 use serde::{Deserialize, Serialize};
 
-use super::file::{Document, Line, Rpm, WrittenLine};
+use super::file::{Document, Line, Rpm};
+use super::writing::WrittenLine;
 
 /// Both sides as they last agreed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -211,3 +212,6 @@ fn changed(key: &Key, line: &Line, known: Option<&Known>, origin: u64) -> Option
     let rpm = said.filter(|said| *said != rpm(key) && then.is_none_or(|then| then.rpm != *said));
     (name.is_some() || rpm.is_some()).then_some(Edit::Changed { key: key.id, name, rpm })
 }
+
+#[cfg(test)]
+mod tests;

@@ -257,6 +257,7 @@ pub fn update_key(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
 }
 
 #[derive(Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each tells of another thing")]
 struct FileView {
     file: String,
     exists: bool,

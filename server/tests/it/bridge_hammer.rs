@@ -113,7 +113,8 @@ fn nothing_is_lost_when_everybody_writes_at_once() {
     assert_eq!(as_map(&keys["data"]), wanted, "the keys");
     assert_eq!(text["kept"], json!({"by": "hand"}));
     for secret in removed {
-        world.chat(&secret, "").refused(401, "key_revoked");
+        // Some were written and taken out again before anybody looked.
+        assert_eq!(world.chat(&secret, "").status, 401, "{secret}");
     }
     world.chat("sk-hand-0", "").is(200);
 }
