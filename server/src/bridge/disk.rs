@@ -184,6 +184,32 @@ mod tests {
     }
 
     #[test]
+    fn of_many_who_write_at_once_none_loses_what_another_wrote() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.json");
+        replace(&path, None, b"0").unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..25 {
+                        loop {
+                            let old = read(&path).unwrap().unwrap().bytes;
+                            let number: u32 = std::str::from_utf8(&old).unwrap().parse().unwrap();
+                            // They share a process, and so the name of the new file: the lock keeps
+                            // them apart.
+                            let new = (number + 1).to_string();
+                            if replace(&path, Some(&old), new.as_bytes()).is_ok() {
+                                break;
+                            }
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(read(&path).unwrap().unwrap().bytes, b"100");
+    }
+
+    #[test]
     fn a_link_stays_a_link() {
         let folder = tempfile::tempdir().unwrap();
         let (real, link) = (folder.path().join("real.json"), folder.path().join("config.json"));
