@@ -38,6 +38,7 @@ pub struct Document {
     pub(super) members: Members,
     /// Its keys, in their order.
     pub lines: Vec<Line>,
+    places: HashMap<Digest, usize>,
     /// The dashboard's password, plain or as a hash.
     pub password: Option<Secret>,
     /// For providers reached with a browser's session.
@@ -198,10 +199,12 @@ impl Document {
             ));
         }
         let anonymous = members.read("allow_unauthenticated", "true or false")?.unwrap_or(false);
+        let (lines, places) = lines(&members)?;
         let counted =
             members.read::<BTreeMap<String, Box<RawValue>>>("usage_stats", "an object")?;
         Ok(Self {
-            lines: lines(&members)?,
+            lines,
+            places,
             password,
             browser: Arc::new(browser(&members)?),
             anonymous,
@@ -213,7 +216,7 @@ impl Document {
 
     /// The line with this secret.
     pub fn line(&self, digest: &Digest) -> Option<&Line> {
-        self.lines.iter().find(|line| line.digest == *digest)
+        self.places.get(digest).and_then(|at| self.lines.get(*at))
     }
 }
 
@@ -221,7 +224,8 @@ fn count((key, value): (String, Box<RawValue>)) -> (String, Count) {
     (key, serde_json::from_str(value.get()).unwrap_or_default())
 }
 
-fn lines(members: &Members) -> Result<Vec<Line>, Mistake> {
+/// The lines, and where each secret stands.
+fn lines(members: &Members) -> Result<(Vec<Line>, HashMap<Digest, usize>), Mistake> {
     let list = members.read::<Vec<Box<RawValue>>>("api_keys", "a list of keys")?;
     let mut lines: Vec<Line> = Vec::new();
     let mut places = HashMap::new();
@@ -233,7 +237,7 @@ fn lines(members: &Members) -> Result<Vec<Line>, Mistake> {
         }
         lines.push(line);
     }
-    Ok(lines)
+    Ok((lines, places))
 }
 
 impl Line {

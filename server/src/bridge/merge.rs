@@ -2,6 +2,8 @@
 //! sides may have changed since they were last the same: every line is held against what it said in
 //! the writing that the edit was made from. Pure: nothing is read, written or made here.
 
+use std::collections::HashMap;
+
 use domain::command::Slot;
 use domain::{Digest, Key, KeyId};
 use serde::{Deserialize, Serialize};
@@ -67,17 +69,15 @@ impl Base {
         document.revision.map_or(self.revision, |revision| revision.min(self.revision))
     }
 
-    fn known(&self, digest: &Digest) -> Option<&Known> {
-        self.known.iter().find(|known| known.digest == *digest)
-    }
-
     /// What was done by hand: `keys` are those that have lines by now.
     pub fn edits(&self, document: &Document, keys: &[Key]) -> Vec<Edit> {
         let origin = self.origin(document);
+        let owners = Owners::of(keys);
+        let places: HashMap<_, _> = self.known.iter().map(|known| (known.digest, known)).collect();
         let mut edits = Vec::new();
         for (at, line) in document.lines.iter().enumerate() {
-            let key = owner(keys, &line.digest);
-            let known = self.known(&line.digest);
+            let key = owners.of_line(&line.digest);
+            let known = places.get(&line.digest).copied();
             match (key, known) {
                 (Some(key), _) => edits.extend(changed(key, line, known, origin)),
                 // A command ended it, and whoever wrote this text had not seen that.
@@ -86,7 +86,7 @@ impl Base {
             }
         }
         for known in self.known.iter().filter(|known| known.gone.is_none()) {
-            let has_key = owner(keys, &known.digest).is_some();
+            let has_key = owners.of_line(&known.digest).is_some();
             // What was written later than this text was made from was not taken out of it.
             if has_key && known.since <= origin && document.line(&known.digest).is_none() {
                 edits.push(Edit::Removed { key: known.key, digest: known.digest });
@@ -98,9 +98,10 @@ impl Base {
     /// What the file is to say, where `keys` are those that have lines after every edit was done.
     pub fn outcome(&self, document: &Document, keys: &[Key]) -> Outcome {
         let origin = self.origin(document);
+        let owners = Owners::of(keys);
         let mut lines = Vec::new();
         for line in &document.lines {
-            if let Some(key) = owner(keys, &line.digest) {
+            if let Some(key) = owners.of_line(&line.digest) {
                 lines.extend(written(key, &line.digest, line.created));
             }
         }
@@ -122,15 +123,20 @@ impl Base {
             document.revision.unwrap_or(0).max(self.revision).saturating_add(1)
         };
         let mut base = Self { revision, known: self.known.clone() };
+        let places: HashMap<_, _> =
+            base.known.iter().enumerate().map(|(at, known)| (known.digest, at)).collect();
         for wanted in &lines {
             let line = document.line(&wanted.digest);
             let by_hand = |same: bool| if same { origin } else { revision };
             let (since, said_at) =
                 (by_hand(line.is_some()), by_hand(line.is_some_and(|line| says(line, wanted))));
-            base.note(wanted, keys, since, said_at);
+            if let Some(key) = owners.of_line(&wanted.digest) {
+                let at = places.get(&wanted.digest).copied();
+                base.note((wanted, key.id), at, since, said_at);
+            }
         }
         for known in base.known.iter_mut().filter(|known| known.gone.is_none()) {
-            if lines.iter().all(|line| line.digest != known.digest) {
+            if owners.of_line(&known.digest).is_none() {
                 known.gone = Some(revision);
             }
         }
@@ -138,17 +144,22 @@ impl Base {
         Outcome { lines, base, is_written }
     }
 
-    fn note(&mut self, wanted: &WrittenLine, keys: &[Key], since: u64, revision: u64) {
-        let Some(key) = owner(keys, &wanted.digest) else { return };
+    /// Notes what the line at place `at` says since a writing.
+    fn note(
+        &mut self,
+        (wanted, key): (&WrittenLine, KeyId),
+        at: Option<usize>,
+        since: u64,
+        revision: u64,
+    ) {
         let said = Said { revision, name: wanted.name.clone(), rpm: wanted.rpm };
-        let alive = |known: &&mut Known| known.digest == wanted.digest;
-        let Some(known) = self.known.iter_mut().find(alive) else {
+        let Some(known) = at.and_then(|at| self.known.get_mut(at)) else {
             let (digest, gone) = (wanted.digest, None);
-            self.known.push(Known { digest, key: key.id, since, gone, said: vec![said] });
+            self.known.push(Known { digest, key, since, gone, said: vec![said] });
             return;
         };
-        if known.gone.is_some() || known.key != key.id {
-            *known = Known { key: key.id, since, gone: None, said: vec![said], ..*known };
+        if known.gone.is_some() || known.key != key {
+            *known = Known { key, since, gone: None, said: vec![said], ..*known };
             return;
         }
         let last = known.said.last();
@@ -171,8 +182,18 @@ impl Base {
     }
 }
 
-fn owner<'a>(keys: &'a [Key], digest: &Digest) -> Option<&'a Key> {
-    keys.iter().find(|key| key.secrets.iter().any(|secret| secret.digest == *digest))
+/// The keys that have lines, by their secrets.
+struct Owners<'a>(HashMap<Digest, &'a Key>);
+
+impl<'a> Owners<'a> {
+    fn of(keys: &'a [Key]) -> Self {
+        let secrets = |key: &'a Key| key.secrets.iter().map(move |secret| (secret.digest, key));
+        Self(keys.iter().flat_map(secrets).collect())
+    }
+
+    fn of_line(&self, digest: &Digest) -> Option<&'a Key> {
+        self.0.get(digest).copied()
+    }
 }
 
 /// The key's requests per minute, as a line can say them.
