@@ -70,6 +70,12 @@ impl Digest {
         Self(Sha256::digest(secret).into())
     }
 
+    /// The digest written as 64 hexadecimal digits.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let bytes = HEXLOWER.decode(text.to_ascii_lowercase().as_bytes()).ok()?;
+        bytes.try_into().ok().map(Self)
+    }
+
     /// The digest stored as these bytes.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
