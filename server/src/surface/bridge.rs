@@ -6,6 +6,7 @@ use domain::key::KeyKind;
 use domain::{Code, Refusal, Rules, Secret};
 use futures_util::FutureExt as _;
 use http::{HeaderValue, Response, StatusCode, header};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::admin::Desk;
@@ -69,8 +70,9 @@ fn with_cookie(mut answer: Answer, cookie: &str) -> Result<Answer, Failure> {
     Ok(answer)
 }
 
-#[derive(Serialize)]
-struct Done {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "done")]
+pub struct Done {
     ok: bool,
 }
 
@@ -160,8 +162,9 @@ pub fn password(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
     .boxed()
 }
 
-#[derive(Serialize)]
-struct Made<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "listed_key_made")]
+pub struct Made<'a> {
     id: String,
     name: &'a str,
     /// The secret, in this answer and never again.
@@ -211,8 +214,9 @@ fn named(fields: &mut Fields) -> Result<String, Refusal> {
     Err(Refusal::new(Code::MissingParameter, "'id' is missing: say which key.").about("id"))
 }
 
-#[derive(Serialize)]
-struct Deleted {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "listed_key_deleted")]
+pub struct Deleted {
     deleted: bool,
     id: String,
 }
@@ -230,8 +234,9 @@ pub fn delete_key(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
     .boxed()
 }
 
-#[derive(Serialize)]
-struct Updated<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "listed_key_updated")]
+pub struct Updated<'a> {
     id: String,
     name: &'a str,
     rpm: Option<i64>,
@@ -256,9 +261,10 @@ pub fn update_key(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
     .boxed()
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "operators_file")]
 #[expect(clippy::struct_excessive_bools, reason = "each tells of another thing")]
-struct FileView {
+pub struct FileView {
     file: String,
     exists: bool,
     /// When its latest good version was taken.
@@ -271,11 +277,13 @@ struct FileView {
     allow_unauthenticated: bool,
     auth_tokens: usize,
     cf_clearance: bool,
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     usage_stats: serde_json::Value,
 }
 
-#[derive(Serialize)]
-struct MistakeView {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "mistake")]
+pub struct MistakeView {
     place: String,
     why: String,
     at: String,

@@ -2,6 +2,7 @@
 //! stands beside each handler, from the types that are answered and from the table of refusals. No
 //! second list of routes is kept here.
 
+mod bridge;
 mod inference;
 mod internal;
 mod keys;
@@ -66,6 +67,7 @@ fn operations() -> Vec<Operation> {
         usage::operations(),
         internal::operations(),
         supply::operations(),
+        bridge::operations(),
         running::operations(),
     ]
     .into_iter()
@@ -168,6 +170,9 @@ fn common(operation: &Operation, guard: Guard) -> Vec<Code> {
             Code::AddressNotAllowed,
         ]);
     }
+    if matches!(guard, Guard::Manager | Guard::Master) {
+        codes.extend([Code::SessionEnded, Code::CrossOrigin]);
+    }
     if operation.method != Method::GET {
         codes.extend([
             Code::InvalidValue,
@@ -217,6 +222,13 @@ fn describe(operation: &Operation, guard: Guard, generator: &mut SchemaGenerator
             "description": promised.about, "headers": request_id(), "content": content,
         });
         responses.insert(promised.status.to_string(), answer);
+    }
+    if operation.sends_on {
+        let location = json!({"description": "Where to.", "schema": {"type": "string"}});
+        let mut headers = request_id();
+        headers["location"] = location;
+        let about = "A browser that sent a form is sent on to a page.";
+        responses.insert("303".to_owned(), json!({"description": about, "headers": headers}));
     }
     let mut codes = common(operation, guard);
     codes.extend(&operation.refusals);
@@ -275,6 +287,13 @@ fn parameters(operation: &Operation) -> Vec<Value> {
             "name": "idempotency-key", "in": "header", "required": false,
             "description": "The same key, route and body within 24 hours give the first answer again, and change nothing twice.",
             "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+        }));
+    }
+    if operation.revised {
+        parameters.push(json!({
+            "name": "if-match", "in": "header", "required": false,
+            "description": "The `ETag` of the revision it is meant for: refused where there is another by now.",
+            "schema": {"type": "string", "pattern": "^(\\*|\"[1-9][0-9]{0,17}\")$"},
         }));
     }
     for member in operation.query.iter() {

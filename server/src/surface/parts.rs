@@ -5,6 +5,7 @@ use domain::command::{Actor, KeyChange, OwnerChange};
 use domain::{Limit, Refusal, Rules, Scope};
 use futures_util::FutureExt as _;
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::admin::{Desk, OwnerKind, no_such};
@@ -16,8 +17,9 @@ use crate::surface::limits::{self, LimitsView};
 use crate::surface::revision::{expected, tagged};
 use crate::surface::rules::{self, RulesView};
 
-#[derive(Serialize)]
-struct Part<T> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "{T}_by_themselves")]
+pub struct Part<T> {
     #[serde(flatten)]
     part: T,
     /// Of the whole record.

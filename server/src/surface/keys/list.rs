@@ -6,6 +6,7 @@ use domain::id::Ulid;
 use domain::{Key, KeyId, Refusal, Secret, Status, Timestamp};
 use futures_util::FutureExt as _;
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 use store::{KeyOrder, KeyPlace, KeyQuery};
 
@@ -35,8 +36,9 @@ const SORTS: [(&str, (KeyOrder, bool)); 6] = [
     ("-expires_at", (KeyOrder::End, false)),
 ];
 
-#[derive(Serialize)]
-struct Listed<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "page_of_key")]
+pub struct Listed<'a> {
     data: Vec<KeyView<'a>>,
     next_page_token: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

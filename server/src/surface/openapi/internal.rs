@@ -28,17 +28,19 @@ pub(super) fn operations() -> Vec<Operation> {
             .about("The secret is in this answer and never again. Members may stand in the query string, too.")
             .takes(new_key(), json!({"name": "laptop-dev"}))
             .answers::<Made<'_>>(201, "The key, and its secret in `key`.")
-            .refuses(&[Code::InvalidRule, Code::Conflict]),
+            .refuses(&[Code::InvalidRule, Code::Conflict, Code::KeyLimitReached]),
         Operation::get("/internal/api-keys/{id}", "internal_get_key", "Look at a key")
             .answers::<Whole<'_>>(200, "The key."),
         Operation::patch("/internal/api-keys/{id}", "internal_update_key", "Change a key")
             .about("What is not sent stays, `null` clears; in force for the next request.")
             .takes(changed_key(), json!({"disabled": true}))
             .answers::<Whole<'_>>(200, "The key as it is now.")
+            .for_one_revision()
             .refuses(&[Code::InvalidRule, Code::Conflict]),
         Operation::delete("/internal/api-keys/{id}", "internal_revoke_key", "Revoke a key")
             .about("For good: from the answer on it opens nothing. A second time changes nothing.")
-            .answers::<Deleted>(200, "It is revoked."),
+            .answers::<Deleted>(200, "It is revoked.")
+            .for_one_revision(),
         sums("/internal/usage", "internal_usage"),
         leaderboard("/internal/usage/leaderboard", "internal_leaderboard"),
     ]);

@@ -4,40 +4,58 @@ use domain::Code;
 use serde_json::json;
 
 use super::Operation;
-use super::members::{limits, page, rules};
-use super::shape::{Members, boolean, id, label, list, moment, secret, text, whole, words};
+use super::members::{key_id, limits, parts, rules};
+use super::shape::{Members, boolean, id, label, list, moment, secret, string, text, whole, words};
+use super::usage::sums;
 use crate::surface::effective::EffectiveView;
 use crate::surface::explain::ExplanationView;
-use crate::surface::keys::{Deleted, KeyView, One};
-use crate::surface::page::Page;
+use crate::surface::keys::list::Listed;
+use crate::surface::keys::{Deleted, LookedUp, One};
 
 pub(super) fn operations() -> Vec<Operation> {
     let chat = json!({"model": "gpt-4o", "max_tokens": 200, "input_tokens": 1_000});
-    vec![
+    let mut operations = vec![
         Operation::get("/api/v1/keys", "list_keys", "List keys")
-            .about("Newest first, without revoked ones.")
-            .query(page())
-            .query(
-                Members::default()
-                    .optional("offset", whole(0, i64::from(u32::MAX)), "Leaves out so many; a token is quicker.")
-                    .optional("include_disabled", boolean(), "Whether disabled ones are shown: `true`."),
-            )
-            .answers::<Page<KeyView<'_>>>(200, "A page of keys."),
+            .about("Without revoked ones, newest first.")
+            .query(wanted())
+            .answers::<Listed<'_>>(200, "A page of keys."),
         Operation::post("/api/v1/keys", "create_key", "Make a key")
             .about("The secret is in this answer and never again.")
             .takes(new_key().and(kind()), json!({"name": "production-backend", "limit": 150, "limit_reset": "monthly", "rpm": 60}))
             .answers::<One<'_>>(201, "The key, and its secret in `key`.")
-            .refuses(&[Code::InvalidRule, Code::Conflict]),
+            .refuses(&[Code::InvalidRule, Code::Conflict, Code::KeyLimitReached, Code::ExceedsCeiling]),
+        Operation::post("/api/v1/keys/lookup", "look_up_key", "Whose is this secret?")
+            .about("To end a secret that somebody found: also those of keys that have ended.")
+            .takes(
+                Members::default().required("secret", string(), "The secret."),
+                json!({"secret": "sk-found-on-the-street"}),
+            )
+            .answers::<LookedUp<'_>>(200, "The key that has it, or had it.")
+            .refuses(&[Code::NotFound]),
         Operation::get("/api/v1/keys/{id}", "get_key", "Look at a key")
             .answers::<One<'_>>(200, "The key."),
         Operation::patch("/api/v1/keys/{id}", "update_key", "Change a key")
             .about("What is not sent stays, `null` clears; in force for the next request.")
             .takes(changed_key(), json!({"disabled": true}))
             .answers::<One<'_>>(200, "The key as it is now.")
-            .refuses(&[Code::InvalidRule, Code::Conflict]),
+            .for_one_revision()
+            .refuses(&[Code::InvalidRule, Code::Conflict, Code::ExceedsCeiling]),
+        Operation::post("/api/v1/keys/{id}/rotate", "rotate_key", "Give a key another secret")
+            .about("The new secret is in this answer and never again. The old ones end.")
+            .takes(
+                Members::default()
+                    .optional("grace_seconds", whole(0, 2_592_000), "For so long the old ones go on; 0 where nothing is said.")
+                    .optional("secret", secret(), "A secret of your own choice; with the master key only."),
+                json!({"grace_seconds": 3_600}),
+            )
+            .answers::<One<'_>>(200, "The key, and its new secret in `key`.")
+            .for_one_revision()
+            .refuses(&[Code::Conflict]),
+        sums("/api/v1/keys/{id}/usage", "usage_of_key"),
         Operation::delete("/api/v1/keys/{id}", "revoke_key", "Revoke a key")
             .about("For good: from the answer on it opens nothing.")
-            .answers::<Deleted>(200, "It is revoked."),
+            .answers::<Deleted>(200, "It is revoked.")
+            .for_one_revision(),
         Operation::get("/api/v1/keys/{id}/effective", "effective_on_key", "What applies to a key")
             .answers::<EffectiveView<'_>>(200, "Limits and rules, the widest scope first."),
         Operation::post("/api/v1/keys/{id}/explain", "explain_key", "What would become of a call")
@@ -54,7 +72,9 @@ pub(super) fn operations() -> Vec<Operation> {
             .takes(question(), chat)
             .answers::<ExplanationView<'_>>(200, "Whether it would be served, and why.")
             .refuses(&[Code::ModelNotFound, Code::NoProvider]),
-    ]
+    ];
+    operations.extend(parts(["/api/v1/keys/{id}/limits", "/api/v1/keys/{id}/rules"], "key"));
+    operations
 }
 
 pub(super) fn new_key() -> Members {
@@ -71,6 +91,34 @@ pub(super) fn new_key() -> Members {
         .optional("secret", secret(), "A secret of your own choice; with the master key only.")
         .and(limits())
         .and(rules())
+}
+
+fn wanted() -> Members {
+    const SORTS: [&str; 6] =
+        ["-created_at", "created_at", "name", "-name", "expires_at", "-expires_at"];
+    Members::default()
+        .optional("page_size", whole(1, 1_000), "How many; 100 where nothing is said.")
+        .optional("page_token", string(), "The `next_page_token` of the page before.")
+        .optional(
+            "offset",
+            whole(0, i64::from(u32::MAX)),
+            "Leaves out so many; a token is quicker.",
+        )
+        .optional("search", text(200), "Only those with this in their name.")
+        .optional(
+            "status",
+            words(&["active", "disabled", "expired", "revoked"]),
+            "Only those that are so.",
+        )
+        .optional("key_type", words(&["regular", "management"]), "Only those of this kind.")
+        .optional("project_id", id("proj"), "Only those of this project.")
+        .optional("user_id", id("user"), "Only those of this user.")
+        .optional("team_id", id("team"), "Only those of this team and its users.")
+        .optional("created_by", key_id(), "Only those that this management key made.")
+        .optional("include_disabled", boolean(), "Whether disabled ones are shown: `true`.")
+        .optional("include_revoked", boolean(), "Whether revoked ones are shown: `false`.")
+        .optional("include_total", boolean(), "Whether all of them are counted: `false`.")
+        .optional("sort", words(&SORTS), "In which order; `-` for the last first.")
 }
 
 fn kind() -> Members {

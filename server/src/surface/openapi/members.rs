@@ -1,12 +1,16 @@
 //! Members that many routes take: limits, rules, pages of lists, spans of time.
 
-use domain::Zone;
+use domain::{Code, Zone};
 use serde_json::{Map, Value, json};
 
+use super::Operation;
 use super::shape::{
     Members, address, boolean, count, dollars, id, list, moment_or_date, pattern, price, string,
     whole, words,
 };
+use crate::surface::limits::LimitsView;
+use crate::surface::parts::Part;
+use crate::surface::rules::RulesView;
 
 /// What [`crate::surface::limits`] reads.
 pub(super) fn limits() -> Members {
@@ -161,3 +165,61 @@ pub(super) fn span() -> Members {
 pub(super) fn key_id() -> Value {
     id("key")
 }
+
+/// The routes of the limits and of the rules of one thing.
+pub(super) fn parts(paths: [&'static str; 2], thing: &'static str) -> Vec<Operation> {
+    let [limits_at, rules_at] = paths;
+    let (names, titles) = match thing {
+        "key" => (KEY, KEY_TITLES),
+        "project" => (PROJECT, PROJECT_TITLES),
+        "team" => (TEAM, TEAM_TITLES),
+        "user" => (USER, USER_TITLES),
+        _ => (INSTANCE, INSTANCE_TITLES),
+    };
+    let limits_answer = "The limits, and how they stand.";
+    let refusals = &[Code::Conflict, Code::ExceedsCeiling];
+    vec![
+        Operation::get(limits_at, names[0], titles[0])
+            .answers::<Part<LimitsView>>(200, limits_answer),
+        Operation::put(limits_at, names[1], titles[1])
+            .about("These and no others. One of the same unit and window goes on as it stands.")
+            .takes(limits(), json!({"rpm": 60}))
+            .answers::<Part<LimitsView>>(200, limits_answer)
+            .for_one_revision()
+            .refuses(refusals),
+        Operation::get(rules_at, names[2], titles[2])
+            .answers::<Part<RulesView<'_>>>(200, "The rules."),
+        Operation::put(rules_at, names[3], titles[3])
+            .about("These and no others.")
+            .takes(rules(), json!({"denied_models": ["o1-pro"]}))
+            .answers::<Part<RulesView<'_>>>(200, "The rules as they are now.")
+            .for_one_revision()
+            .refuses(&[Code::InvalidRule, Code::Conflict, Code::ExceedsCeiling]),
+    ]
+}
+
+const KEY: [&str; 4] = ["get_key_limits", "set_key_limits", "get_key_rules", "set_key_rules"];
+const KEY_TITLES: [&str; 4] =
+    ["A key's limits", "Replace a key's limits", "A key's rules", "Replace a key's rules"];
+const PROJECT: [&str; 4] =
+    ["get_project_limits", "set_project_limits", "get_project_rules", "set_project_rules"];
+const PROJECT_TITLES: [&str; 4] = [
+    "A project's limits",
+    "Replace a project's limits",
+    "A project's rules",
+    "Replace a project's rules",
+];
+const TEAM: [&str; 4] = ["get_team_limits", "set_team_limits", "get_team_rules", "set_team_rules"];
+const TEAM_TITLES: [&str; 4] =
+    ["A team's limits", "Replace a team's limits", "A team's rules", "Replace a team's rules"];
+const USER: [&str; 4] = ["get_user_limits", "set_user_limits", "get_user_rules", "set_user_rules"];
+const USER_TITLES: [&str; 4] =
+    ["A user's limits", "Replace a user's limits", "A user's rules", "Replace a user's rules"];
+const INSTANCE: [&str; 4] =
+    ["get_instance_limits", "set_instance_limits", "get_instance_rules", "set_instance_rules"];
+const INSTANCE_TITLES: [&str; 4] = [
+    "Everybody's limits",
+    "Replace everybody's limits",
+    "Everybody's rules",
+    "Replace everybody's rules",
+];

@@ -7,7 +7,7 @@ use schemars::generate::SchemaGenerator;
 use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 
-use super::shape::Members;
+use super::shape::{Members, whole};
 
 /// What a method of a route promises.
 pub(super) struct Operation {
@@ -25,6 +25,10 @@ pub(super) struct Operation {
     pub answers: Vec<Promised>,
     /// How it can say no, beside the ways that all routes of its kind have.
     pub refusals: Vec<Code>,
+    /// Whether it can be meant for one revision of the record alone.
+    pub revised: bool,
+    /// Whether a browser that sends a form is sent on to a page.
+    pub sends_on: bool,
 }
 
 /// What it takes.
@@ -73,6 +77,8 @@ impl Operation {
             body: None,
             answers: Vec::new(),
             refusals: Vec::new(),
+            revised: false,
+            sends_on: false,
         }
     }
 
@@ -115,6 +121,26 @@ impl Operation {
     ) -> Self {
         let schema = |generator: &mut SchemaGenerator| generator.subschema_for::<String>();
         self.answers.push(Promised { status, about, content, schema });
+        self
+    }
+
+    /// A browser that sends a form is sent on to a page.
+    #[must_use]
+    pub(super) fn sends_browsers_on(mut self) -> Self {
+        self.sends_on = true;
+        self
+    }
+
+    /// It can be meant for one revision of the record alone, and then changes no other.
+    #[must_use]
+    pub(super) fn for_one_revision(mut self) -> Self {
+        self.revised = true;
+        self.refusals.push(Code::StaleRevision);
+        if let Some(body) = &mut self.body {
+            let members = std::mem::take(&mut body.members);
+            let about = "The revision it is meant for, as `If-Match` says it.";
+            body.members = members.optional("revision", whole(1, i64::MAX), about);
+        }
         self
     }
 

@@ -4,8 +4,8 @@ use domain::Code;
 use serde_json::{Value, json};
 
 use super::Operation;
-use super::members::{limits, page, rules};
-use super::shape::{Members, id, label, string};
+use super::members::{limits, page, parts, rules};
+use super::shape::{Members, id, label, string, whole, words};
 use crate::surface::effective::EffectiveView;
 use crate::surface::owners::OwnerView;
 use crate::surface::page::Page;
@@ -28,6 +28,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .about("What is not sent stays, `null` clears.")
             .takes(limits().and(rules()), json!({"limit": 1000, "limit_reset": "daily"}))
             .answers::<OwnerView<'_>>(200, "The instance as it is now.")
+            .for_one_revision()
             .refuses(&[Code::InvalidRule, Code::Conflict]),
         Operation::get(
             "/api/v1/instance/effective",
@@ -37,6 +38,16 @@ pub(super) fn operations() -> Vec<Operation> {
         .answers::<EffectiveView<'_>>(200, "Limits and rules."),
     ];
     operations.extend(kinds().into_iter().flat_map(of));
+    operations.extend(
+        [
+            parts(["/api/v1/instance/limits", "/api/v1/instance/rules"], "instance"),
+            parts(["/api/v1/projects/{id}/limits", "/api/v1/projects/{id}/rules"], "project"),
+            parts(["/api/v1/teams/{id}/limits", "/api/v1/teams/{id}/rules"], "team"),
+            parts(["/api/v1/users/{id}/limits", "/api/v1/users/{id}/rules"], "user"),
+        ]
+        .into_iter()
+        .flatten(),
+    );
     operations
 }
 
@@ -58,7 +69,7 @@ fn kinds() -> [Kind; 3] {
                 "Change a project",
                 "What applies to a project",
             ],
-            own: named,
+            own: project,
             query: named_query,
             example: json!({"name": "search", "limit": 500, "limit_reset": "monthly"}),
         },
@@ -111,6 +122,7 @@ fn of(kind: Kind) -> Vec<Operation> {
             .about(about)
             .takes(changes(), json!({"rpm": 600}))
             .answers::<OwnerView<'_>>(200, "As it is now.")
+            .for_one_revision()
             .refuses(&[Code::InvalidRule, Code::Conflict]),
         Operation::get(effective, names[4], summaries[4])
             .answers::<EffectiveView<'_>>(200, "Limits and rules, the widest scope first."),
@@ -151,6 +163,17 @@ pub(super) fn internal() -> Vec<Operation> {
 
 fn named() -> Members {
     Members::default().required("name", label(), "A label for people.")
+}
+
+fn project() -> Members {
+    let plans = words(&["free", "pro", "enterprise", "custom"]);
+    named()
+        .optional("plan", plans, "How many keys it may have; `free` where nothing is said.")
+        .optional(
+            "key_allowance",
+            whole(0, i64::from(u32::MAX)),
+            "A number of its own, of the plan `custom`; null for no bound.",
+        )
 }
 
 fn named_query() -> Members {

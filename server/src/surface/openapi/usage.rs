@@ -48,17 +48,20 @@ pub(super) fn operations() -> Vec<Operation> {
 
 /// Sums, on whichever surface.
 pub(super) fn sums(path: &'static str, name: &'static str) -> Operation {
-    let (key, keys) = if path.starts_with("/internal") {
-        ("api_key_id", json!({"anyOf": [id("ak"), key_id()]}))
-    } else {
-        ("key", key_id())
+    let one = Members::default();
+    let about = "Only of this key.";
+    let one = match path {
+        "/internal/usage" => {
+            one.optional("api_key_id", json!({"anyOf": [id("ak"), key_id()]}), about)
+        }
+        "/api/v1/usage" => one.optional("key", key_id(), about),
+        _ => one,
     };
     Operation::get(path, name, "What was used, and what it cost, in sums")
         .about("Sums go by whole UTC hours.")
         .query(
             Members::default()
                 .optional("group_by", groups(), "A list of `key`, `user`, `team`, `project`, `model`, `provider`, `hour` and `day`, separated by commas.")
-                .optional(key, keys, "Only of this key.")
                 .optional("user_id", id("user"), "Only of this user's keys.")
                 .optional("team_id", id("team"), "Only of this team's keys, and its users'.")
                 .optional("project_id", id("proj"), "Only of this project's keys.")
@@ -66,6 +69,7 @@ pub(super) fn sums(path: &'static str, name: &'static str) -> Operation {
                 .optional("provider", string(), "Only of this provider.")
                 .optional("limit", whole(1, 10_000), "At most so many sums."),
         )
+        .query(one)
         .query(span())
         .answers::<Sums<'_>>(200, "One sum for every combination, and all together.")
 }
