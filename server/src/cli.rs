@@ -2,13 +2,16 @@
 //! to a running Weir, or, where none runs on the data directory, to one started for that moment:
 //! either way the same routes as everybody else.
 
-mod administer;
-mod explain;
+mod answer;
+mod flag;
 mod greeting;
+mod nouns;
 mod reconcile;
 mod send;
 mod settings;
-mod show;
+mod verb;
+mod view;
+mod words;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -57,7 +60,11 @@ fn dispatch(matches: &ArgMatches, env: HashMap<String, String>) -> anyhow::Resul
     match matches.subcommand() {
         Some(("serve", matches)) => serve(&mut raw(matches, env)?),
         Some(("config", matches)) => settings::run(matches, env),
-        Some((noun, matches)) => administer::run(noun, matches, env),
+        Some(("reconcile", matches)) => reconcile::run(matches, env),
+        Some((name, matches)) => match nouns::NOUNS.iter().find(|noun| noun.name == name) {
+            Some(noun) => noun.run(matches, env),
+            None => anyhow::bail!("there is no command '{name}'"),
+        },
         None => Ok(()),
     }
 }
@@ -92,7 +99,8 @@ fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(serve)
         .subcommand(config)
-        .subcommands(administer::commands())
+        .subcommands(nouns::NOUNS.iter().map(|noun| noun.command()))
+        .subcommand(reconcile::command())
 }
 
 /// One flag for every setting, and one for the settings file. All work with every command; a

@@ -132,7 +132,7 @@ fn keys_are_administered_from_the_command_line_beside_a_running_weir_and_without
                 "5",
                 "--limit-reset",
                 "daily",
-                "--allowed-models",
+                "--allow-model",
                 "demo/*",
                 "--json",
             ],
@@ -149,7 +149,7 @@ fn keys_are_administered_from_the_command_line_beside_a_running_weir_and_without
         assert!(administer(&["key", "disable", &id], listen).contains("disabled"));
         assert!(administer(&["key", "enable", &id], listen).contains("active"));
         assert!(administer(&["key", "show", &id], listen).contains(name));
-        assert!(administer(&["key", "revoke", &id], listen).contains("opens nothing any more"));
+        assert!(administer(&["key", "delete", &id], listen).contains("opens nothing any more"));
         assert!(administer(&["usage", "--by", "key,day"], listen).contains("total"));
     };
     let missing = weir(&["key", "list", "--data", "daat"], &env, &directory);
@@ -350,6 +350,6 @@ fn a_stop_lets_calls_in_flight_end() {
     assert!(running.child.wait().unwrap().success(), "{rest}");
     let story = story.join().unwrap();
     assert!(story.ends_with("data: [DONE]\n\n"), "{story}");
-    let usage = weir(&["usage", "--calls", "--json"], &[], &directory);
+    let usage = weir(&["usage", "calls", "--json"], &[], &directory);
     assert!(String::from_utf8_lossy(&usage.stdout).contains(r#""ending":"complete""#));
 }

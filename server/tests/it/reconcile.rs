@@ -135,7 +135,7 @@ fn corrections_are_made_from_the_command_line_one_or_many() {
 #[test]
 fn owners_are_administered_from_the_command_line() {
     let world = World::new();
-    let made = weir(&world, &["team", "create", "search", "--tpm-limit", "1000", "--json"]);
+    let made = weir(&world, &["team", "create", "search", "--tpm", "1000", "--json"]);
     let made: Value = serde_json::from_slice(&made.stdout).unwrap();
     assert_eq!(made["tpm_limit"], 1_000);
     let team = made["id"].as_str().unwrap();
@@ -143,7 +143,7 @@ fn owners_are_administered_from_the_command_line() {
         ["user", "create", "u-1", "--team", team, "--limit", "2.5", "--limit-reset", "daily"];
     let shown = String::from_utf8(weir(&world, &user).stdout).unwrap();
     assert!(shown.contains(team) && shown.contains("$2.5 daily"), "{shown}");
-    let changed = weir(&world, &["team", "update", team, "--tpm-limit", "none", "--rpm", "7"]);
+    let changed = weir(&world, &["team", "update", team, "--tpm", "none", "--rpm", "7"]);
     let changed = String::from_utf8(changed.stdout).unwrap();
     assert!(changed.contains('7') && !changed.contains("1000"), "{changed}");
     let listed = String::from_utf8(weir(&world, &["team", "list"]).stdout).unwrap();
