@@ -10,8 +10,8 @@ mod owners;
 use std::sync::Arc;
 
 use domain::command::{Actor, Home, KeyChange, NewKey, Place, RulesChange, revoke};
-use domain::key::{Key, KeyKind, SecretRecord};
-use domain::secret::{self, Kind};
+use domain::key::{Key, KeyKind, KeyState, SecretRecord};
+use domain::secret::{self, Digest, Kind, Mask};
 use domain::{Code, Entropy, KeyId, Pattern, Refusal, Rules, Scope, Secret, Timestamp};
 use store::{Act, KeyQuery, NotChanged};
 
@@ -40,11 +40,22 @@ pub struct Making {
     /// What its secret looks like, where it is made here.
     pub look: Kind,
     /// The secret that somebody chose instead.
-    pub secret: Option<Secret>,
+    pub secret: Option<Chosen>,
+    /// Whether it begins switched off.
+    pub disabled: bool,
+    /// Whether it is only to be told what would become of it: nothing is written.
+    pub dry_run: bool,
     /// Where it is to be put.
     pub place: Place,
     /// Whether its rules may name what nobody knows.
     pub force: bool,
+}
+
+/// A secret that somebody chose, or as much of it as they know.
+pub enum Chosen {
+    Secret(Secret),
+    /// Of a key that moves here from where only digests are kept.
+    Digest(Digest),
 }
 
 impl Desk {
@@ -70,7 +81,8 @@ impl Desk {
         Ok(if guard == Guard::Manager { Actor::Manager(id) } else { Actor::Holder(id) })
     }
 
-    /// Makes a key. The secret is in the answer and nowhere else.
+    /// Makes a key. The secret is in the answer and nowhere else; there is none where only its digest
+    /// was told, or nothing was made.
     ///
     /// # Errors
     /// The actor may not, the key makes no sense, or somebody else has the wanted secret.
@@ -80,25 +92,31 @@ impl Desk {
         mut new: NewKey,
         making: Making,
         now: Timestamp,
-    ) -> Result<(Key, Secret), Failure> {
-        let secret = match making.secret {
-            Some(secret) => own_choice(actor, secret)?,
-            None => making.look.mint(&*self.entropy),
+    ) -> Result<(Key, Option<Secret>), Failure> {
+        let (secret, record) = match making.secret {
+            Some(chosen) => own_choice(actor, chosen, now)?,
+            None => opened_by(making.look.mint(&*self.entropy), now),
         };
         if !making.force {
             self.check_names(&new.rules)?;
         }
         new.home = self.home(actor, making.place).await?;
-        let record = SecretRecord { digest: secret.digest(), mask: secret.mask(), created_at: now };
-        let key = new.make(actor, self.gate.ids.key(now), self.gate.ids.limit(now), record, now)?;
+        let digest = record.digest;
+        let fresh = self.gate.ids.limit(now);
+        let mut key = new.make(actor, self.gate.ids.key(now), fresh, record, now)?;
+        if making.disabled {
+            key.state = KeyState::Disabled { at: now };
+        }
+        if making.dry_run {
+            return match self.gate.store.look_up(digest).await? {
+                Some(_) => Err(taken().into()),
+                None => Ok((key, None)),
+            };
+        }
         let act = act(actor, "key.create", &key.id, now);
         match self.gate.store.insert_key(key.clone(), act).await {
             Ok(()) => Ok((key, secret)),
-            Err(store::Fault::Taken) => {
-                Err(Refusal::new(Code::Conflict, "A key with this secret exists already.")
-                    .about("secret")
-                    .into())
-            }
+            Err(store::Fault::Taken) => Err(taken().into()),
             Err(fault) => Err(fault.into()),
         }
     }
@@ -229,14 +247,29 @@ fn refuse_first(
 
 /// A secret that somebody chose instead of having it made: the operator only, when keys move here
 /// from elsewhere.
-fn own_choice(actor: Actor, wanted: Secret) -> Result<Secret, Refusal> {
+fn own_choice(
+    actor: Actor,
+    chosen: Chosen,
+    now: Timestamp,
+) -> Result<(Option<Secret>, SecretRecord), Refusal> {
     const LEAST_BYTES: usize = 8;
     const MOST_BYTES: usize = 512;
-    let no = |message: &str| Err(Refusal::new(Code::InvalidValue, message).about("secret"));
-    let text = wanted.expose();
+    let member = match chosen {
+        Chosen::Secret(_) => "secret",
+        Chosen::Digest(_) => "secret_sha256",
+    };
+    let no = |message: &str| Err(Refusal::new(Code::InvalidValue, message).about(member));
     if actor != Actor::Operator {
         return no("Only the master key may choose a key's secret; leave it out to have one made.");
     }
+    let secret = match chosen {
+        Chosen::Secret(secret) => secret,
+        Chosen::Digest(digest) => {
+            let mask = Mask::of_nothing_known();
+            return Ok((None, SecretRecord { digest, mask, created_at: now }));
+        }
+    };
+    let text = secret.expose();
     if !(LEAST_BYTES..=MOST_BYTES).contains(&text.len())
         || !text.bytes().all(|byte| byte.is_ascii_graphic())
     {
@@ -247,7 +280,17 @@ fn own_choice(actor: Actor, wanted: Secret) -> Result<Secret, Refusal> {
             "This looks like a secret made by Weir, with a mistake in it: its checksum is wrong.",
         );
     }
-    Ok(wanted)
+    Ok(opened_by(secret, now))
+}
+
+/// A secret, and what is kept of it.
+fn opened_by(secret: Secret, now: Timestamp) -> (Option<Secret>, SecretRecord) {
+    let record = SecretRecord { digest: secret.digest(), mask: secret.mask(), created_at: now };
+    (Some(secret), record)
+}
+
+fn taken() -> Refusal {
+    Refusal::new(Code::Conflict, "A key with this secret exists already.").about("secret")
 }
 
 fn act(actor: Actor, action: &'static str, subject: &impl ToString, at: Timestamp) -> Act {

@@ -2,9 +2,10 @@
 //! to a running Weir, or, where none runs on the data directory, to one started for that moment:
 //! either way the same routes as everybody else.
 
-mod answer;
 mod flag;
 mod greeting;
+mod import;
+mod json;
 mod nouns;
 mod reconcile;
 mod send;
@@ -60,6 +61,7 @@ fn dispatch(matches: &ArgMatches, env: HashMap<String, String>) -> anyhow::Resul
     match matches.subcommand() {
         Some(("serve", matches)) => serve(&mut raw(matches, env)?),
         Some(("config", matches)) => settings::run(matches, env),
+        Some(("import", matches)) => import::run(matches, env),
         Some(("reconcile", matches)) => reconcile::run(matches, env),
         Some((name, matches)) => match nouns::NOUNS.iter().find(|noun| noun.name == name) {
             Some(noun) => noun.run(matches, env),
@@ -101,6 +103,7 @@ fn command() -> Command {
         .subcommand(config)
         .subcommands(nouns::NOUNS.iter().map(|noun| noun.command()))
         .subcommand(reconcile::command())
+        .subcommand(import::command())
 }
 
 /// One flag for every setting, and one for the settings file. All work with every command; a

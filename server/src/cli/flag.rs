@@ -305,7 +305,7 @@ pub(super) const GROUPS: &[Flag] = &[
         "group_by",
         Kind::Text,
         "GROUPS",
-        "key, model, provider, hour, day, or several separated by commas [default: model]",
+        "key, user, team, project, model, provider, hour, day, or several separated by commas [default: model]",
     ),
     flag("model", "model", Kind::Text, "MODEL", "Of this model only"),
     flag("provider", "provider", Kind::Text, "PROVIDER", "Of this provider only"),

@@ -142,10 +142,10 @@ const KEY_LIST: &[Flag] = &[
 
 const ROTATE: &[Flag] = &[
     flag(
-        "grace",
+        "grace-seconds",
         "grace_seconds",
         Kind::Number,
-        "SECONDS",
+        "N",
         "For so long the old secret goes on [default: 0]",
     ),
     flag(
@@ -448,32 +448,57 @@ const PROVIDER_FACTS: &[Column] = &[
 ];
 
 const PROVIDER_FLAGS: &[Flag] = &[
-    flag("speaks", "kind", Kind::Text, "DIALECT", "openai or anthropic"),
-    flag("base-url", "base_url", Kind::Text, "URL", "Everything before /chat/completions"),
-    flag("models", "models", Kind::List, "NAMES", "Names that go there by themselves"),
-    flag("catalogue", "catalogue", Kind::Text, "NAME", "The provider whose prices its models have"),
+    flag("kind", "kind", Kind::Text, "KIND", "openai (or compatible) or anthropic"),
+    flag(
+        "base-url",
+        "base_url",
+        Kind::Text,
+        "URL",
+        "Everything before /chat/completions or /v1/messages",
+    ),
+    flag(
+        "models",
+        "models",
+        Kind::List,
+        "NAMES",
+        "Patterns of model names that go to it by themselves",
+    ),
+    flag("catalogue", "catalogue", Kind::Text, "NAME", "Whose prices its models have"),
     flag("on-hangup", "on_hangup", Kind::Text, "WHAT", "After a client hangs up: drain or cancel"),
     flag("free", "free", Kind::Yes, "", "Its models cost nothing"),
 ];
+
+const NEW_PROVIDER: &[Flag] = &[flag(
+    "name",
+    "name",
+    Kind::Word,
+    "NAME",
+    "Its name; one that everybody knows needs nothing else",
+)];
 
 const PROVIDER: Noun = Noun {
     name: "provider",
     about: "Add, show, change and remove providers",
     verbs: &[
-        Verb::get("list", "List providers", "/api/v1/providers", Rows(PROVIDERS)),
-        Verb::post("create", "Add a provider", "/api/v1/providers", Facts(PROVIDER_FACTS))
-            .with(&[NEW_NAME, PROVIDER_FLAGS]),
+        Verb::get("list", "List all providers", "/api/v1/providers", Rows(PROVIDERS)),
+        Verb::post(
+            "add",
+            "Add a provider; in force for the next call",
+            "/api/v1/providers",
+            Facts(PROVIDER_FACTS),
+        )
+        .with(&[NEW_PROVIDER, PROVIDER_FLAGS]),
         Verb::get("show", "Show a provider", "/api/v1/providers/{name}", Facts(PROVIDER_FACTS)),
         Verb::patch(
             "update",
-            "Change a provider",
+            "Change a provider; in force for the next call",
             "/api/v1/providers/{name}",
             Facts(PROVIDER_FACTS),
         )
         .with(&[PROVIDER_FLAGS]),
         Verb::delete(
-            "delete",
-            "Remove a provider",
+            "remove",
+            "Remove a provider, with its credentials and prices",
             "/api/v1/providers/{name}",
             Words(words::deleted),
         ),
@@ -594,12 +619,17 @@ const PRICE: Noun = Noun {
             ],
             PAGE,
         ]),
-        Verb::put("set", "Set a model's price", "/api/v1/prices/{provider}/{model}", Facts(PRICES))
-            .with(&[PRICE_FLAGS]),
+        Verb::put(
+            "set",
+            "Say what a model (PROVIDER/MODEL) costs",
+            "/api/v1/prices/{model}",
+            Facts(PRICES),
+        )
+        .with(&[PRICE_FLAGS]),
         Verb::delete(
-            "unset",
-            "Go back to the catalogue's price",
-            "/api/v1/prices/{provider}/{model}",
+            "reset",
+            "Let a model cost what the catalogue says again",
+            "/api/v1/prices/{model}",
             Words(words::deleted),
         ),
     ],
@@ -620,7 +650,7 @@ const ALIAS: Noun = Noun {
         Verb::get("show", "Show an alias", "/api/v1/aliases/{name}", Facts(ALIASES)),
         Verb::put("set", "Have a name stand for a model", "/api/v1/aliases/{name}", Facts(ALIASES))
             .with(&[&[flag("target", "model", Kind::Word, "MODEL", "Such as openai/gpt-4o-mini")]]),
-        Verb::delete("unset", "Take a name away", "/api/v1/aliases/{name}", Words(words::deleted)),
+        Verb::delete("remove", "Take a name away", "/api/v1/aliases/{name}", Words(words::deleted)),
     ],
 };
 

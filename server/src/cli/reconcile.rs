@@ -11,7 +11,7 @@ use domain::HoldId;
 use http::Method;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::answer::Json;
+use super::json::Json;
 use super::send::{Asked, send, talk};
 use super::verb::reaching;
 use super::words;
@@ -59,9 +59,10 @@ pub(super) fn run(matches: &ArgMatches, env: HashMap<String, String>) -> anyhow:
             let most = matches.get_one::<u32>("most").copied().unwrap_or(100);
             let path = format!("/api/v1/usage/calls?evidence=estimated&limit={most}");
             let answer = send(Asked::get(path), matches, env)?;
-            let text = match as_json {
-                true => format!("{answer}\n"),
-                false => words::estimated(&Json::read(&answer)?),
+            let text = if as_json {
+                format!("{answer}\n")
+            } else {
+                words::estimated(&Json::read(&answer)?)
             };
             write!(out, "{text}")?;
             return Ok(());

@@ -15,7 +15,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-use super::answer::Json;
+use super::json::Json;
 use crate::app::{App, Start, StartFault};
 use crate::config::Config;
 use crate::machine::{MachineClock, MachineEntropy};
@@ -50,6 +50,11 @@ impl Answered {
             return Ok(self.text);
         }
         bail!("{}", self.refusal())
+    }
+
+    /// Which kind of no it is.
+    pub(super) fn code(&self) -> Option<String> {
+        Json::read(&self.text).unwrap_or_default().at("error.code").text()
     }
 
     /// Why it is a no.

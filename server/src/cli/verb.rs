@@ -10,8 +10,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use http::Method;
 use serde_json::{Map, Value};
 
-use super::answer::Json;
 use super::flag::{Flag, members};
+use super::json::Json;
 use super::send::{Asked, send};
 use super::view::{Column, facts, rows};
 

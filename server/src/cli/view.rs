@@ -3,7 +3,7 @@
 
 use comfy_table::{CellAlignment, Table};
 
-use super::answer::Json;
+use super::json::Json;
 use super::table;
 
 /// How a cell is worded: the row, and the member it is about.
@@ -50,6 +50,10 @@ pub(super) fn money(row: &Json, member: &str) -> String {
 pub(super) fn moment(row: &Json, member: &str) -> String {
     let text = plain(row, member);
     let Some(bare) = text.strip_suffix('Z') else { return text };
+    // What was never made was always there.
+    if bare == "1970-01-01T00:00:00" {
+        return NOTHING.to_owned();
+    }
     let second = bare.split('.').next().unwrap_or(bare);
     format!("{} UTC", second.replacen('T', " ", 1))
 }
@@ -92,9 +96,14 @@ pub(super) fn recurring(row: &Json, member: &str) -> String {
     if limit.is_nothing() {
         return NOTHING.to_owned();
     }
-    let (every, unit) = (plain(&limit, "every"), plain(&limit, "unit"));
     let amount = money(&limit, "amount");
-    format!("{amount} per {every} {unit}, {} left", money(&limit, "remaining"))
+    let step = step(&plain(&limit, "every"), &plain(&limit, "unit"));
+    format!("{amount} per {step}, {} left", money(&limit, "remaining"))
+}
+
+/// `hour`, `6 hours`.
+pub(super) fn step(count: &str, unit: &str) -> String {
+    if count == "1" { unit.to_owned() } else { format!("{count} {unit}s") }
 }
 
 /// One price for everything, or one for input and one for output.
@@ -121,8 +130,8 @@ pub(super) fn window(row: &Json, member: &str) -> String {
     let zone = window.at("zone").text().filter(|zone| zone != "UTC").unwrap_or_default();
     let rhythm = match window.at("kind").text().as_deref() {
         Some("calendar") => plain(&window, "period"),
-        Some("every") => format!("{} {}", plain(&window, "amount"), plain(&window, "unit")),
-        Some("rolling") => format!("{} seconds", plain(&window, "seconds")),
+        Some("every") => step(&plain(&window, "amount"), &plain(&window, "unit")),
+        Some("rolling") => step(&plain(&window, "seconds"), "second"),
         Some(other) => other.to_owned(),
         None => NOTHING.to_owned(),
     };
@@ -131,6 +140,9 @@ pub(super) fn window(row: &Json, member: &str) -> String {
 
 /// Rows under a head, each of them a value of `list`.
 pub(super) fn rows(list: &[Json], columns: &[Column]) -> String {
+    if list.is_empty() {
+        return "None.\n".to_owned();
+    }
     let heads: Vec<_> = columns.iter().map(|column| column.head).collect();
     let mut shown = table(&heads);
     for row in list {
@@ -157,8 +169,9 @@ pub(super) fn facts(thing: &Json, columns: &[Column]) -> String {
     lines(&shown, 2)
 }
 
-/// The table's lines from the `first`, without blanks at their ends.
-fn lines(table: &Table, first: usize) -> String {
+/// The table's lines from the `first`, without blanks before and after them.
+pub(super) fn lines(table: &Table, first: usize) -> String {
     let text = table.to_string();
-    text.lines().skip(first).map(|line| format!("{}\n", line.trim_end())).collect()
+    let bare = |line: &str| line.chars().skip(1).collect::<String>().trim_end().to_owned();
+    text.lines().skip(first).map(|line| bare(line) + "\n").collect()
 }

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::answer::Json;
+use super::json::Json;
 use super::view::{
     Column, NOTHING, amount, column, facts, moment, money, number, plain, price, rows, rule, window,
 };
@@ -94,15 +94,12 @@ const LAYERS: &[Column] = &[
 pub(super) fn effective(answer: &Json) -> String {
     let limits = answer.at("limits").items();
     let rules = answer.at("rules").items();
-    let mut text = match limits.is_empty() {
-        true => "No limits.\n".to_owned(),
-        false => rows(&limits, STANDING),
-    };
+    let mut text =
+        if limits.is_empty() { "No limits.\n".to_owned() } else { rows(&limits, STANDING) };
     let said = |layer: &Json| LAYERS.iter().skip(2).any(|column| column.says(layer) != NOTHING);
-    match rules.iter().any(said) {
-        true => text.push_str(&format!("\n{}", rows(&rules, LAYERS))),
-        false => text.push_str("\nNo rules.\n"),
-    }
+    let rules =
+        if rules.iter().any(said) { rows(&rules, LAYERS) } else { "No rules.\n".to_owned() };
+    let _ = write!(text, "\n{rules}");
     text
 }
 
@@ -152,12 +149,11 @@ fn verdict(answer: &Json) -> String {
         let refusal = answer.at("refusal");
         let (status, code) = (plain(&refusal, "status"), plain(&refusal, "code"));
         let _ = writeln!(text, "Denied: {status} {code}\n{}", plain(&refusal, "message"));
-        match answer.at("succeeds_at").is_nothing() {
-            false => {
-                let at = moment(answer, "succeeds_at");
-                let _ = writeln!(text, "It would succeed at {at}, if nothing else happens.");
-            }
-            true => text.push_str("Waiting does not help.\n"),
+        if answer.at("succeeds_at").is_nothing() {
+            text.push_str("Waiting does not help.\n");
+        } else {
+            let at = moment(answer, "succeeds_at");
+            let _ = writeln!(text, "It would succeed at {at}, if nothing else happens.");
         }
     }
     let wanted = answer.at("wanted");

@@ -3,14 +3,14 @@
 
 use domain::command::{Actor, Home, KeyChange, NewKey, Place};
 use domain::key::{Key, KeyKind, KeyState};
-use domain::{Code, KeyId, Refusal, Rules, Scope, TeamId};
+use domain::{Code, Digest, KeyId, Refusal, Rules, Scope, Secret, TeamId};
 use futures_util::FutureExt as _;
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
 use store::KeyQuery;
 
-use crate::admin::{Desk, Making, look_of, no_such};
+use crate::admin::{Chosen, Desk, Making, look_of, no_such};
 use crate::call::{Answer, Call};
 use crate::failure::{Failure, rfc3339};
 use crate::surface::Reply;
@@ -74,19 +74,35 @@ pub fn create(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
         rules::read(&mut fields)?.apply(&mut rules);
         let place = place(&mut fields)?;
         let expires_at = fields.moment("expires_at")?;
-        let secret = fields.secret("secret")?;
+        let secret = chosen(&mut fields)?;
+        let disabled = fields.boolean("disabled")?.unwrap_or(false);
+        let dry_run = fields.boolean("dry_run")?.unwrap_or(false);
         let force = fields.boolean("force")?.unwrap_or(false);
         fields.end()?;
         let name = name.ok_or_else(|| {
             Refusal::new(Code::MissingParameter, "A key needs a name.").about("name")
         })?;
         let new = NewKey { kind, name, home: Home::default(), rules, limits, expires_at };
-        let making = Making { look: look_of(kind), secret, place, force };
+        let making = Making { look: look_of(kind), secret, disabled, dry_run, place, force };
         let (key, secret) = desk.create(actor, new, making, call.at).await?;
         let data = view(desk, &key, &call).await?;
-        Ok(json(StatusCode::CREATED, &One { data, key: Some(secret.expose()) }))
+        let status = if dry_run { StatusCode::OK } else { StatusCode::CREATED };
+        Ok(json(status, &One { data, key: secret.as_ref().map(Secret::expose) }))
     }
     .boxed()
+}
+
+/// The secret that the body chooses, or the digest of it.
+fn chosen(fields: &mut Fields) -> Result<Option<Chosen>, Refusal> {
+    let secret = fields.secret("secret")?;
+    let digest = fields.form("secret_sha256", "64 hexadecimal digits", Digest::from_hex)?;
+    match (secret, digest) {
+        (Some(_), Some(_)) => {
+            Err(fields.invalid("secret_sha256", "left out where 'secret' is sent"))
+        }
+        (Some(secret), None) => Ok(Some(Chosen::Secret(secret))),
+        (None, digest) => Ok(digest.map(Chosen::Digest)),
+    }
 }
 
 fn place(fields: &mut Fields) -> Result<Place, Refusal> {

@@ -6,9 +6,11 @@
 mod answers;
 mod bad_input;
 mod calls;
+mod commands;
 mod effective;
 mod every_route_is_guarded;
 mod explain;
+mod import;
 mod key_limits;
 mod keys;
 mod limits;

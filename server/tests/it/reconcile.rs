@@ -1,10 +1,9 @@
 //! What was charged by estimate, corrected down to the truth: over HTTP, and from the command line.
 
-use std::process::{Command, Output};
-
 use serde_json::{Value, json};
 
-use crate::world::{MASTER, TestKey, World, chat, program};
+use crate::commands::weir;
+use crate::world::{MASTER, TestKey, World, chat};
 
 /// One call whose answer breaks off before its usage: charged what was held.
 fn broken_call(world: &World, key: &TestKey) -> Value {
@@ -91,17 +90,6 @@ fn what_is_no_correction_is_refused() {
     };
     assert_eq!((of("estimated"), of("reported"), of("counted")), (1, 1, 0));
     world.get("/api/v1/usage/calls?evidence=guessed", MASTER).refused(400, "invalid_value");
-}
-
-fn weir(world: &World, arguments: &[&str]) -> Output {
-    Command::new(program("weir"))
-        .args(arguments)
-        .args(["--server", &world.address().to_string()])
-        .env_clear()
-        .env("PROXY_MASTER_KEY", MASTER)
-        .current_dir(world.data.path())
-        .output()
-        .unwrap()
 }
 
 #[test]

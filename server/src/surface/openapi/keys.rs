@@ -26,7 +26,8 @@ pub(super) fn operations() -> Vec<Operation> {
         Operation::post("/api/v1/keys", "create_key", "Make a key")
             .about("The secret is in this answer and never again.")
             .takes(new_key(), json!({"name": "production-backend", "limit": 150, "limit_reset": "monthly", "rpm": 60}))
-            .answers::<One<'_>>(201, "The key, and its secret in `key`.")
+            .answers::<One<'_>>(201, "The key, and its secret in `key`, unless only its digest was sent.")
+            .answers::<One<'_>>(200, "What a `dry_run` would have made.")
             .refuses(&[Code::InvalidRule, Code::Conflict]),
         Operation::get("/api/v1/keys/{id}", "get_key", "Look at a key")
             .answers::<One<'_>>(200, "The key."),
@@ -74,6 +75,13 @@ fn new_key() -> Members {
         .optional("team_id", id("team"), "The team it belongs to, where it has no user.")
         .optional("expires_at", moment(), "From then on it opens nothing.")
         .optional("secret", string(), "A secret of your own choice; with the master key only.")
+        .optional("secret_sha256", string(), "Or its SHA-256 alone, in hexadecimal.")
+        .optional("disabled", boolean(), "Whether it begins switched off.")
+        .optional(
+            "dry_run",
+            boolean(),
+            "Whether nothing is to be made, only checked: then the answer is 200.",
+        )
         .and(limits())
         .and(rules())
 }
