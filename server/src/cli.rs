@@ -21,7 +21,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use anyhow::Context as _;
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap_complete::Shell;
 use comfy_table::{ContentArrangement, LineStyle, Table, presets};
 
 use crate::app::{App, Start};
@@ -61,6 +63,7 @@ fn dispatch(matches: &ArgMatches, env: HashMap<String, String>) -> anyhow::Resul
     match matches.subcommand() {
         Some(("serve", matches)) => serve(&mut raw(matches, env)?),
         Some(("config", matches)) => settings::run(matches, env),
+        Some(("completions", matches)) => completions(matches),
         Some(("import", matches)) => import::run(matches, env),
         Some(("reconcile", matches)) => reconcile::run(matches, env),
         Some((name, matches)) => match nouns::NOUNS.iter().find(|noun| noun.name == name) {
@@ -104,6 +107,11 @@ fn command() -> Command {
         .subcommands(nouns::NOUNS.iter().map(|noun| noun.command()))
         .subcommand(reconcile::command())
         .subcommand(import::command())
+        .subcommand(
+            Command::new("completions")
+                .about("Print what completes commands in a shell")
+                .arg(Arg::new("shell").required(true).value_parser(value_parser!(Shell))),
+        )
 }
 
 /// One flag for every setting, and one for the settings file. All work with every command; a
@@ -128,6 +136,14 @@ fn setting_args(matter: impl Fn(&str) -> bool) -> Vec<Arg> {
             .hide(!matter(setting.name))
     });
     std::iter::once(file).chain(flags).collect()
+}
+
+fn completions(matches: &ArgMatches) -> anyhow::Result<()> {
+    let shell = matches.get_one::<Shell>("shell").copied().context("no shell was named")?;
+    // Written at once: whoever reads it may stop early.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command(), "weir", &mut script);
+    Ok(std::io::stdout().write_all(&script)?)
 }
 
 fn raw(matches: &ArgMatches, env: HashMap<String, String>) -> Result<Raw, BadSetting> {

@@ -308,3 +308,13 @@ The last line is the total.
     assert!(calls.contains("2027-01-15 08:00:00 UTC") && calls.contains("$0.00035"), "{calls}");
     assert_eq!(said(&world, &["usage", "calls", "--evidence", "estimated"]), "None.\n");
 }
+
+#[test]
+fn a_shell_is_told_how_to_complete_commands() {
+    let complete =
+        |shell: &str| Command::new(program("weir")).args(["completions", shell]).output().unwrap();
+    let output = complete("bash");
+    let script = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && script.contains("complete -F _weir"), "{script:.200}");
+    assert_eq!(complete("abacus").status.code(), Some(2));
+}

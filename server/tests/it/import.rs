@@ -355,6 +355,25 @@ For the settings file (--write FILE writes it):
 }
 
 #[test]
+fn rows_of_litellms_table_are_read_line_by_line() {
+    let world = World::new();
+    write(&world, "config.yaml", "model_list: []");
+    let row = |name: &str| json!({"token": digest(&format!("sk-{name}-of-litellm")), "key_alias": name, "rpm_limit": 3});
+    write(&world, "rows.json", &format!("{}\n{}\n", row("one"), row("two")));
+    let arguments =
+        ["import", "litellm", "config.yaml", "--keys", "rows.json", "--apply", "--json"];
+    let told: Value = serde_json::from_str(&said(&world, &arguments)).unwrap();
+    assert_eq!(
+        told["things"],
+        json!([
+            {"what": "key", "name": "one", "outcome": "made", "about": "3 requests/min"},
+            {"what": "key", "name": "two", "outcome": "made", "about": "3 requests/min"},
+        ])
+    );
+    assert_eq!(own(&world, "sk-two-of-litellm")["name"], "two");
+}
+
+#[test]
 fn files_of_another_kind_are_refused_in_one_sentence() {
     let world = World::new();
     write(&world, "list.json", "[1, 2]");
