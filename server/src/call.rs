@@ -30,7 +30,15 @@ pub struct Call {
     pub began_micros: u64,
     /// Who holds the other end of the connection.
     peer: IpAddr,
-    body: Incoming,
+    body: Body,
+}
+
+/// What the client sends after the head.
+enum Body {
+    /// It is still to come, as it was packed.
+    Coming(Incoming),
+    /// It has been read.
+    Read(Bytes),
 }
 
 /// What goes back.
@@ -45,7 +53,7 @@ impl Call {
         (request, parameter): (http::Request<Incoming>, Option<String>),
     ) -> Self {
         let (head, body) = request.into_parts();
-        Self { id, at, head, parameter, began_micros, peer, body }
+        Self { id, at, head, parameter, began_micros, peer, body: Body::Coming(body) }
     }
 
     /// Where it comes from: the other end of the connection, or, where a trusted proxy holds that,
@@ -78,19 +86,29 @@ impl Call {
         secret_of(&self.head.headers)
     }
 
+    /// Has the next one who asks for the body get `body`, which was read and undone of its encoding.
+    pub fn put_back(&mut self, body: Bytes) {
+        self.body = Body::Read(body);
+    }
+
     /// The whole body, at most `bytes_max` bytes, undone of its encoding.
     ///
     /// # Errors
     /// It is too large, stalls, breaks off, or is encoded in a way nobody here can undo.
     pub async fn body(&mut self, bytes_max: usize, stall: Duration) -> Result<Bytes, Failure> {
+        let body = match &mut self.body {
+            Body::Coming(body) => body,
+            Body::Read(body) if body.len() > bytes_max => return Err(too_large(bytes_max).into()),
+            Body::Read(body) => return Ok(body.clone()),
+        };
         let mut encodings = self.head.headers.get_all(header::CONTENT_ENCODING).iter();
         let encoding = encodings.next().map(|value| value.as_bytes().to_ascii_lowercase());
         let packed_twice = encodings.next().is_some();
-        let declared = self.body.size_hint().lower();
+        let declared = body.size_hint().lower();
         if usize::try_from(declared).map_or(true, |declared| declared > bytes_max) {
             return Err(too_large(bytes_max).into());
         }
-        let body = collect(&mut self.body, bytes_max, stall).await?;
+        let body = collect(body, bytes_max, stall).await?;
         match encoding.as_deref() {
             None | Some(b"" | b"identity") if !packed_twice => Ok(body),
             Some(b"gzip" | b"x-gzip") if !packed_twice => gunzip(&body, bytes_max),

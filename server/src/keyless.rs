@@ -27,6 +27,7 @@ pub async fn anonymous(store: &Store, now: Timestamp) -> Result<Digest, Fault> {
         actor: Actor::Operator.name(),
         action: "key.create",
         subject: ANONYMOUS.to_string(),
+        once: None,
     };
     store.insert_key(key, act).await?;
     Ok(digest)

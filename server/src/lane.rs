@@ -172,7 +172,7 @@ impl Lane {
                 let guard: Guard = row.guard;
                 let work = async move {
                     let actor: Actor = desk.actor(guard, &call).await?;
-                    handler(&desk, actor, call).await
+                    desk.answer(actor, call, handler).await
                 };
                 self.gate
                     .tasks

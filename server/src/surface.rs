@@ -6,7 +6,9 @@ pub mod effective;
 pub mod explain;
 pub mod fields;
 pub mod inference;
+pub mod internal;
 pub mod keys;
+pub mod leaderboard;
 pub mod limits;
 pub mod mark;
 pub mod openapi;
@@ -20,12 +22,11 @@ pub mod windows;
 
 use std::sync::LazyLock;
 
-use domain::command::Actor;
 use futures_util::future::BoxFuture;
 use http::Method;
 
-use crate::admin::{Desk, OwnerKind};
-use crate::call::{Answer, Call};
+use crate::admin::{Answering, OwnerKind};
+use crate::call::Answer;
 use crate::failure::Failure;
 use crate::relay::{Api, Guard, Metering, Relay};
 use crate::wire::Dialect;
@@ -34,7 +35,7 @@ use crate::wire::Dialect;
 pub type Reply<'a> = BoxFuture<'a, Result<Answer, Failure>>;
 
 /// An administrative handler: runs at the admin desk, off the data plane.
-pub type Handler = for<'a> fn(&'a Desk, Actor, Call) -> Reply<'a>;
+pub type Handler = Answering;
 
 /// What serves a route.
 #[derive(Clone, Copy)]
@@ -300,15 +301,43 @@ pub static OURS: &[Endpoint] = &[
         owners::list(desk, actor, call, OwnerKind::Team)
     }),
     ours("/internal/teams", POST, Guard::Internal, |desk, actor, call| {
-        owners::create(desk, actor, call, OwnerKind::Team)
+        internal::create_owner(desk, actor, call, OwnerKind::Team)
+    }),
+    ours("/internal/teams/{id}", GET, Guard::Internal, |desk, actor, call| {
+        owners::show(desk, actor, call, OwnerKind::Team)
+    }),
+    ours("/internal/teams/{id}", PATCH, Guard::Internal, |desk, actor, call| {
+        owners::update(desk, actor, call, OwnerKind::Team)
     }),
     ours("/internal/users", GET, Guard::Internal, |desk, actor, call| {
         owners::list(desk, actor, call, OwnerKind::User)
     }),
     ours("/internal/users", POST, Guard::Internal, |desk, actor, call| {
-        owners::create(desk, actor, call, OwnerKind::User)
+        internal::create_owner(desk, actor, call, OwnerKind::User)
     }),
-    ours("/api/v1/usage", GET, Guard::Manager, usage::sums),
+    ours("/internal/users/{id}", GET, Guard::Internal, |desk, actor, call| {
+        owners::show(desk, actor, call, OwnerKind::User)
+    }),
+    ours("/internal/users/{id}", PATCH, Guard::Internal, |desk, actor, call| {
+        owners::update(desk, actor, call, OwnerKind::User)
+    }),
+    ours("/internal/api-keys", GET, Guard::Internal, internal::list_keys),
+    ours("/internal/api-keys", POST, Guard::Internal, internal::create_key),
+    ours("/internal/api-keys/{id}", GET, Guard::Internal, internal::show_key),
+    ours("/internal/api-keys/{id}", PATCH, Guard::Internal, internal::update_key),
+    ours("/internal/api-keys/{id}", DELETE, Guard::Internal, internal::revoke_key),
+    ours("/internal/usage", GET, Guard::Internal, |desk, actor, call| {
+        usage::sums(desk, actor, call, internal::KEYS)
+    }),
+    ours("/internal/usage/leaderboard", GET, Guard::Internal, |desk, actor, call| {
+        leaderboard::show(desk, actor, call, internal::KEYS)
+    }),
+    ours("/api/v1/usage", GET, Guard::Manager, |desk, actor, call| {
+        usage::sums(desk, actor, call, keys::WORDS)
+    }),
+    ours("/api/v1/usage/leaderboard", GET, Guard::Manager, |desk, actor, call| {
+        leaderboard::show(desk, actor, call, keys::WORDS)
+    }),
     ours("/api/v1/usage/calls", GET, Guard::Manager, usage::calls),
     ours("/api/v1/usage/calls/{attempt}/reconcile", POST, Guard::Master, usage::reconcile),
     ours("/healthz", GET, Guard::Open, operations::alive),

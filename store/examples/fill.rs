@@ -23,7 +23,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for first in (0..keys).step_by(usize::try_from(BATCH)?) {
         let batch = (first..keys.min(first + BATCH)).map(|number| key(number, now)).collect();
         let (actor, subject) = ("fill".to_owned(), format!("keys from {first}"));
-        store.import_keys(batch, Act { at: now, actor, action: "key.import", subject }).await?;
+        store
+            .import_keys(batch, Act { at: now, actor, action: "key.import", subject, once: None })
+            .await?;
     }
     println!("{keys} keys in {:.1} s", begun.elapsed().as_secs_f64());
     let query = KeyQuery { page_size: 50, ..KeyQuery::default() };

@@ -173,7 +173,8 @@ fn find_and_hold(dir: &Path) -> Outcome {
     };
     let free = keys[1].clone();
     let subject = String::new();
-    let act = Act { at: NOW, actor: "weigh".to_owned(), action: "key.import", subject };
+    let actor = "weigh".to_owned();
+    let act = Act { at: NOW, actor, action: "key.import", subject, once: None };
     runtime.block_on(store.import_keys(keys, act))?;
     for digest in &digests {
         runtime.block_on(store.look_up(*digest))?;

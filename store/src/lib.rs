@@ -17,6 +17,7 @@ mod registry;
 mod sums;
 mod usage;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -44,12 +45,12 @@ pub use journal::search::{RowQuery, Rows};
 pub use journal::{DiskAct, DiskProbe, Durability, Health, Recovery};
 pub use ledger::{Held, NotReserved};
 
-pub use registry::{Act, AuditRow, KeyQuery, NotChanged, OwnerQuery};
+pub use registry::{Act, AuditRow, Earlier, FirstAnswer, KeyQuery, NotChanged, OwnerQuery, Tag};
 pub use sums::Sum;
-pub use usage::{Group, UsageQuery, UsageReport, UsageSum};
+pub use usage::{Group, Order, UsageQuery, UsageReport, UsageSum};
 
 /// The sums' history.
-const SUMS_STEPS: &[&str] = &[include_str!("sums.sql")];
+const SUMS_STEPS: &[&str] = &[include_str!("sums.sql"), include_str!("last_used.sql")];
 
 /// How a store is kept.
 #[derive(Clone)]
@@ -243,6 +244,29 @@ impl Store {
         self.slow.ask(move |connection| registry::audit::read(connection, before, most)).await
     }
 
+    /// What became of the request `once` after `since`. Whatever was handed in before is done before.
+    pub async fn earlier(&self, once: Tag, since: Timestamp) -> Result<Earlier, Fault> {
+        self.writer.ask(move |connection| registry::once::find(connection, &once, since)).await
+    }
+
+    /// Keeps the first answer to `once`, given at `at`, and forgets those from `since` or before.
+    pub async fn keep_answer(
+        &self,
+        once: Tag,
+        at: Timestamp,
+        answer: FirstAnswer,
+        since: Timestamp,
+    ) -> Result<(), Fault> {
+        self.writer
+            .ask(move |connection| registry::once::keep(connection, &once, at, &answer, since))
+            .await
+    }
+
+    /// Forgets the first answers from `since` or before.
+    pub async fn forget_answers(&self, since: Timestamp) -> Result<(), Fault> {
+        self.writer.ask(move |connection| registry::once::forget(connection, since)).await
+    }
+
     // ── owners: projects, teams, users, the instance ──
 
     /// The key with everything above it, where memory has all of it. Never waits.
@@ -416,6 +440,13 @@ impl Store {
     /// What a key spent since the UTC hour of `since`, every row given so far included.
     pub async fn spent(&self, key: KeyId, since: Timestamp) -> Result<Money, Fault> {
         self.journal.spent((key, since, None)).await
+    }
+
+    /// When the newest call of each of `keys` began, of those that have called; every row given so
+    /// far included.
+    pub async fn last_used(&self, keys: Vec<KeyId>) -> Result<HashMap<KeyId, Timestamp>, Fault> {
+        self.journal.flush().await?;
+        self.slow.ask(move |connection| usage::last_used(connection, &keys)).await
     }
 
     /// Sums of usage, every row given so far included.

@@ -3,6 +3,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod list;
+pub(crate) mod once;
 pub(crate) mod owners;
 
 use std::collections::HashSet;
@@ -21,10 +22,11 @@ use audit::Shown;
 
 pub use audit::{Act, AuditRow};
 pub use list::KeyQuery;
+pub use once::{Earlier, FirstAnswer, Tag};
 pub use owners::OwnerQuery;
 
 /// The schema's history. Steps that were shipped never change.
-pub(crate) const STEPS: &[&str] = &[include_str!("schema.sql")];
+pub(crate) const STEPS: &[&str] = &[include_str!("schema.sql"), include_str!("idempotency.sql")];
 
 /// Why a record was not changed.
 #[derive(Clone, Debug)]

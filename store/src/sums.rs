@@ -169,6 +169,8 @@ fn counts(parts: &[Part], used: &Used) -> Vec<(Address, i64)> {
 #[derive(Debug, Default)]
 pub(crate) struct Deltas {
     sums: HashMap<About, Sum>,
+    /// When the newest call of a key began.
+    used: HashMap<KeyId, Timestamp>,
     counts: HashMap<Address, i64>,
     /// Holds that were opened and are open still.
     opened: HashMap<HoldId, Vec<u8>>,
@@ -180,6 +182,10 @@ pub(crate) struct Deltas {
 impl Deltas {
     pub(crate) fn fold(&mut self, fold: Fold) {
         if let Some((about, sum)) = fold.sum {
+            // A correction is no call.
+            if let Some(at) = fold.at.filter(|_| sum.calls > 0) {
+                self.used(about.key, at);
+            }
             self.sums.entry(about).or_default().add(&sum);
         }
         for (address, amount) in fold.counts {
@@ -193,6 +199,11 @@ impl Deltas {
             None => {}
         }
         self.entries = self.entries.saturating_add(1);
+    }
+
+    fn used(&mut self, key: KeyId, at: Timestamp) {
+        let newest = self.used.entry(key).or_insert(at);
+        *newest = at.max(*newest);
     }
 
     fn count(&mut self, address: Address, amount: i64) {
@@ -220,6 +231,9 @@ impl Deltas {
         for (about, sum) in later.sums {
             self.sums.entry(about).or_default().add(&sum);
         }
+        for (key, at) in later.used {
+            self.used(key, at);
+        }
         for (address, amount) in later.counts {
             self.count(address, amount);
         }
@@ -235,6 +249,13 @@ impl Deltas {
         let mut sums: Vec<_> = self.sums.iter().collect();
         sums.sort_unstable_by_key(|(about, _)| *about);
         sums
+    }
+
+    /// When keys were last used, in the same way.
+    pub(crate) fn last_used(&self) -> Vec<(KeyId, Timestamp)> {
+        let mut used: Vec<_> = self.used.iter().map(|(key, at)| (*key, *at)).collect();
+        used.sort_unstable();
+        used
     }
 
     /// Counts in the same way; of one limit, those of older turns first.

@@ -144,7 +144,7 @@ impl Desk {
     pub(super) async fn referred(&self, scope: Scope, name: &str) -> Result<Owner, Failure> {
         self.gate.store.owner(scope).await?.ok_or_else(|| {
             let message = format!("There is no such {}.", scope.kind());
-            Refusal::new(Code::InvalidValue, message).about(name).into()
+            Refusal::new(Code::NotFound, message).about(name).into()
         })
     }
 }

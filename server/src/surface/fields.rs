@@ -1,27 +1,28 @@
 //! Reading the members of an administrative JSON body, each with a clear error that names it.
 //! Members that nobody asked for are errors too. What values mean is the surfaces' business.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{Code, Money, Price, Refusal, Secret, Timestamp};
 use serde_json::value::RawValue;
 
-use crate::admin::Desk;
+use crate::admin::{BODY_BYTES_MAX, Desk};
 use crate::call::Call;
 use crate::failure::Failure;
 use crate::wire::json;
 
 /// The members of one JSON object that have not been asked for yet.
+#[derive(Default)]
 pub struct Fields {
     members: BTreeMap<String, Box<RawValue>>,
     /// Where the object stands, as errors name it: empty, or `recurring_limit.`.
     path: String,
     /// What was asked for, whether it was there or not.
     known: Vec<String>,
+    /// Members that came as words of the query string, which has no types: a number or a list is
+    /// what it is read as.
+    in_query: BTreeSet<String>,
 }
-
-/// The largest body an administrative route reads.
-const BODY_BYTES_MAX: usize = 1 << 20;
 
 impl Fields {
     /// Reads the body of `call`.
@@ -33,6 +34,42 @@ impl Fields {
         Ok(Self::read(&body)?)
     }
 
+    /// Reads the body of `call`, or its query string where that stands in place of the body. What is
+    /// said in both must be the same.
+    ///
+    /// # Errors
+    /// As [`Fields::of`] says; or the two contradict each other.
+    pub async fn of_body_or_query(desk: &Desk, call: &mut Call) -> Result<Self, Failure> {
+        let body = call.body(BODY_BYTES_MAX, desk.gate.wire.body_timeout).await?;
+        let query = Query::read(call.head.uri.query())?;
+        if query.parameters.is_empty() {
+            return Ok(Self::read(&body)?);
+        }
+        let fields = if body.is_empty() { Self::default() } else { Self::read(&body)? };
+        Ok(fields.with(query)?)
+    }
+
+    fn with(mut self, query: Query) -> Result<Self, Refusal> {
+        for (name, text) in query.parameters {
+            let quoted =
+                |value| serde_json::from_str::<String>(value).is_ok_and(|said| said == text);
+            match self.members.get(&name).map(|value| value.get()) {
+                None => {
+                    let value = serde_json::value::to_raw_value(&text);
+                    let value = value.map_err(|_| self.invalid(&name, "a text"))?;
+                    self.members.insert(name.clone(), value);
+                    self.in_query.insert(name);
+                }
+                Some(value) if value == text || quoted(value) => {}
+                Some(_) => {
+                    let said = "said once, or the same in the body and in the query string";
+                    return Err(self.invalid(&name, said));
+                }
+            }
+        }
+        Ok(self)
+    }
+
     /// Reads one JSON object.
     ///
     /// # Errors
@@ -40,12 +77,8 @@ impl Fields {
     pub fn read(body: &[u8]) -> Result<Self, Refusal> {
         json::Document::read(body)?;
         serde_json::from_slice(body)
-            .map(|members| Self::new(members, String::new()))
+            .map(|members| Self { members, ..Self::default() })
             .map_err(|_| Refusal::new(Code::InvalidValue, "The body must be a JSON object."))
-    }
-
-    const fn new(members: BTreeMap<String, Box<RawValue>>, path: String) -> Self {
-        Self { members, path, known: Vec::new() }
     }
 
     /// Whether the member was sent, `null` or not.
@@ -105,23 +138,34 @@ impl Fields {
         name: &str,
         wanted: &str,
     ) -> Result<Option<T>, Refusal> {
-        let value = self.take(name);
-        value
-            .map(|value| serde_json::from_str(value.get()).map_err(|_| self.invalid(name, wanted)))
-            .transpose()
+        let Some(value) = self.take(name) else { return Ok(None) };
+        let read = serde_json::from_str(value.get()).ok();
+        let read = read.or_else(|| {
+            let text = self.unquoted(name, &value)?;
+            // No member may come twice in it, as in no body.
+            json::Document::read(format!("{{\"{name}\":{text}}}").as_bytes()).ok()?;
+            serde_json::from_str(&text).ok()
+        });
+        read.map(Some).ok_or_else(|| self.invalid(name, wanted))
+    }
+
+    /// What the query string says, where the member came from there.
+    fn unquoted(&self, name: &str, value: &RawValue) -> Option<String> {
+        serde_json::from_str(value.get()).ok().filter(|_| self.in_query.contains(name))
     }
 
     /// An object within the object.
     pub fn object(&mut self, name: &str) -> Result<Option<Self>, Refusal> {
         let path = format!("{}.", self.named(name));
-        Ok(self.typed(name, "an object")?.map(|members| Self::new(members, path)))
+        Ok(self.typed(name, "an object")?.map(|members| Self { members, path, ..Self::default() }))
     }
 
     /// A list of objects.
     pub fn objects(&mut self, name: &str) -> Result<Option<Vec<Self>>, Refusal> {
         let Some(list) = self.typed::<Vec<_>>(name, "a list of objects")? else { return Ok(None) };
         let place = self.named(name);
-        let read = |(at, members)| Self::new(members, format!("{place}[{at}]."));
+        let read =
+            |(at, members)| Self { members, path: format!("{place}[{at}]."), ..Self::default() };
         Ok(Some(list.into_iter().enumerate().map(read).collect()))
     }
 
@@ -167,8 +211,9 @@ impl Fields {
     /// A whole number that is not negative.
     pub fn whole(&mut self, name: &str) -> Result<Option<i64>, Refusal> {
         let Some(value) = self.take(name) else { return Ok(None) };
-        let digits = value.get().bytes().all(|byte| byte.is_ascii_digit());
-        let number = value.get().parse().ok().filter(|_| digits);
+        let text = self.unquoted(name, &value).unwrap_or_else(|| value.get().to_owned());
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse().ok().filter(|_| digits);
         number.map(Some).ok_or_else(|| {
             self.invalid(name, "a whole number from 0 to 9223372036854775807, without quotes")
         })
@@ -202,7 +247,10 @@ impl Fields {
 
     /// Whether the member is an object.
     pub fn is_object(&self, name: &str) -> bool {
-        self.members.get(name).is_some_and(|value| value.get().starts_with('{'))
+        self.members.get(name).is_some_and(|value| {
+            let word = self.unquoted(name, value);
+            word.as_deref().unwrap_or(value.get()).starts_with('{')
+        })
     }
 
     /// A number as it is written, or a text with one: never through a float.
@@ -252,7 +300,7 @@ impl Fields {
         read: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Option<Vec<T>>, Refusal> {
         const MOST: usize = 500;
-        let Some(texts) = self.typed::<Vec<String>>(name, wanted)? else { return Ok(None) };
+        let Some(texts) = self.texts(name, wanted)? else { return Ok(None) };
         let no = |place: String, message: String| {
             Err(Refusal::new(Code::InvalidRule, message).about(place))
         };
@@ -271,6 +319,17 @@ impl Fields {
             }
         }
         Ok(Some(entries))
+    }
+
+    fn texts(&mut self, name: &str, wanted: &str) -> Result<Option<Vec<String>>, Refusal> {
+        let word = self.members.get(name).and_then(|value| self.unquoted(name, value));
+        match word.filter(|word| !word.starts_with('[')) {
+            None => self.typed(name, wanted),
+            Some(word) => {
+                self.members.remove(name);
+                Ok(Some(word.split(',').map(str::to_owned).collect()))
+            }
+        }
     }
 
     /// Nothing may be left.
@@ -320,14 +379,20 @@ impl Query {
 
     /// A parameter's text.
     pub fn text(&mut self, name: &str) -> Option<String> {
+        // Forms send what was left blank.
+        self.take(name).filter(|text| !text.is_empty())
+    }
+
+    fn take(&mut self, name: &str) -> Option<String> {
         self.known.push(name.to_owned());
-        self.parameters.remove(name).filter(|text| !text.is_empty())
+        self.parameters.remove(name)
     }
 
     /// A whole number from `least` to `most`.
     pub fn number(&mut self, name: &str, least: u32, most: u32) -> Result<Option<u32>, Refusal> {
-        let Some(text) = self.text(name) else { return Ok(None) };
-        let number = text.parse().ok().filter(|number| (least..=most).contains(number));
+        let Some(text) = self.take(name) else { return Ok(None) };
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse().ok().filter(|number| digits && (least..=most).contains(number));
         number
             .map(Some)
             .ok_or_else(|| invalid(name, &format!("a whole number from {least} to {most}")))
@@ -335,7 +400,7 @@ impl Query {
 
     /// True or false.
     pub fn boolean(&mut self, name: &str) -> Result<Option<bool>, Refusal> {
-        match self.text(name).as_deref() {
+        match self.take(name).as_deref() {
             None => Ok(None),
             Some("true") => Ok(Some(true)),
             Some("false") => Ok(Some(false)),
@@ -345,7 +410,7 @@ impl Query {
 
     /// A moment in RFC 3339, or a date, which is its UTC midnight.
     pub fn moment(&mut self, name: &str) -> Result<Option<Timestamp>, Refusal> {
-        let Some(text) = self.text(name) else { return Ok(None) };
+        let Some(text) = self.take(name) else { return Ok(None) };
         let moment =
             text.parse::<jiff::Timestamp>().or_else(|_| format!("{text}T00:00:00Z").parse());
         let moment = moment.map_err(|_| {
@@ -360,7 +425,7 @@ impl Query {
         name: &str,
         wanted: &str,
     ) -> Result<Option<T>, Refusal> {
-        let text = self.text(name);
+        let text = self.take(name);
         text.map(|text| text.parse().map_err(|_| invalid(name, wanted))).transpose()
     }
 

@@ -3,7 +3,8 @@
 
 use domain::command::{Actor, Home, KeyChange, NewKey, Place};
 use domain::key::{Key, KeyKind, KeyState};
-use domain::{Code, Digest, KeyId, Refusal, Rules, Scope, Secret, TeamId};
+use domain::secret::Kind;
+use domain::{Code, Digest, KeyId, Refusal, Rules, Scope, Secret, TeamId, Timestamp};
 use futures_util::FutureExt as _;
 use http::StatusCode;
 use schemars::JsonSchema;
@@ -19,6 +20,10 @@ use crate::surface::limits::{self, LimitsView};
 use crate::surface::page::{Page, Wanted};
 use crate::surface::reply::{Dollars, json};
 use crate::surface::rules::{self, RulesView};
+use crate::surface::usage::KeyWords;
+
+/// What keys are called in questions about usage.
+pub const WORDS: KeyWords = KeyWords { shown: |key| key.to_string(), filter: "key" };
 
 /// A key as this surface shows it.
 #[derive(Serialize, JsonSchema)]
@@ -45,6 +50,8 @@ pub struct KeyView<'a> {
     created_at: String,
     updated_at: String,
     expires_at: Option<String>,
+    /// When its newest call began.
+    last_used_at: Option<String>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -68,22 +75,16 @@ pub fn create(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
         let mut fields = Fields::of(desk, &mut call).await?;
         let kinds = [("regular", KeyKind::Regular), ("management", KeyKind::Management)];
         let kind = fields.word("key_type", &kinds)?.unwrap_or(KeyKind::Regular);
-        let name = fields.label("name")?;
-        let limits = limits::read(&mut fields, call.at)?;
-        let mut rules = Rules::default();
-        rules::read(&mut fields)?.apply(&mut rules);
-        let place = place(&mut fields)?;
-        let expires_at = fields.moment("expires_at")?;
-        let secret = chosen(&mut fields)?;
+        let digest = fields.form("secret_sha256", "64 hexadecimal digits", Digest::from_hex)?;
+        if digest.is_some() && fields.has("secret") {
+            let no = fields.invalid("secret_sha256", "left out where 'secret' is sent");
+            return Err(no.into());
+        }
         let disabled = fields.boolean("disabled")?.unwrap_or(false);
         let dry_run = fields.boolean("dry_run")?.unwrap_or(false);
-        let force = fields.boolean("force")?.unwrap_or(false);
-        fields.end()?;
-        let name = name.ok_or_else(|| {
-            Refusal::new(Code::MissingParameter, "A key needs a name.").about("name")
-        })?;
-        let new = NewKey { kind, name, home: Home::default(), rules, limits, expires_at };
-        let making = Making { look: look_of(kind), secret, disabled, dry_run, place, force };
+        let (new, making) = read_new(fields, (kind, look_of(kind)), call.at)?;
+        let secret = digest.map(Chosen::Digest).or(making.secret);
+        let making = Making { secret, disabled, dry_run, ..making };
         let (key, secret) = desk.create(actor, new, making, call.at).await?;
         let data = view(desk, &key, &call).await?;
         let status = if dry_run { StatusCode::OK } else { StatusCode::CREATED };
@@ -92,17 +93,25 @@ pub fn create(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
     .boxed()
 }
 
-/// The secret that the body chooses, or the digest of it.
-fn chosen(fields: &mut Fields) -> Result<Option<Chosen>, Refusal> {
-    let secret = fields.secret("secret")?;
-    let digest = fields.form("secret_sha256", "64 hexadecimal digits", Digest::from_hex)?;
-    match (secret, digest) {
-        (Some(_), Some(_)) => {
-            Err(fields.invalid("secret_sha256", "left out where 'secret' is sent"))
-        }
-        (Some(secret), None) => Ok(Some(Chosen::Secret(secret))),
-        (None, digest) => Ok(digest.map(Chosen::Digest)),
-    }
+/// Reads what a key is to be, whichever surface makes it.
+pub fn read_new(
+    mut fields: Fields,
+    (kind, look): (KeyKind, Kind),
+    now: Timestamp,
+) -> Result<(NewKey, Making), Refusal> {
+    let name = fields.label("name")?;
+    let limits = limits::read(&mut fields, now)?;
+    let mut rules = Rules::default();
+    rules::read(&mut fields)?.apply(&mut rules);
+    let place = place(&mut fields)?;
+    let expires_at = fields.moment("expires_at")?;
+    let secret = fields.secret("secret")?.map(Chosen::Secret);
+    let force = fields.boolean("force")?.unwrap_or(false);
+    fields.end()?;
+    let name = name
+        .ok_or_else(|| Refusal::new(Code::MissingParameter, "A key needs a name.").about("name"))?;
+    let new = NewKey { kind, name, home: Home::default(), rules, limits, expires_at };
+    Ok((new, Making { look, secret, disabled: false, dry_run: false, place, force }))
 }
 
 fn place(fields: &mut Fields) -> Result<Place, Refusal> {
@@ -152,20 +161,26 @@ pub fn show(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
 pub fn update(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
     async move {
         let id = key_id(&call)?;
-        let mut fields = Fields::of(desk, &mut call).await?;
-        let change = KeyChange {
-            name: fields.label("name")?,
-            disabled: fields.boolean("disabled")?,
-            expires_at: fields.sent("expires_at", Fields::moment)?,
-            limits: limits::read(&mut fields, call.at)?,
-            rules: rules::read(&mut fields)?,
-        };
-        let force = fields.boolean("force")?.unwrap_or(false);
-        fields.end()?;
+        let fields = Fields::of(desk, &mut call).await?;
+        let (change, force) = read_change(fields, call.at)?;
         let key = desk.update(actor, id, change, force, call.at).await?;
         one(desk, &key, &call).await
     }
     .boxed()
+}
+
+/// Reads what is to be different about a key, and whether its rules may name what nobody knows.
+pub fn read_change(mut fields: Fields, now: Timestamp) -> Result<(KeyChange, bool), Refusal> {
+    let change = KeyChange {
+        name: fields.label("name")?,
+        disabled: fields.boolean("disabled")?,
+        expires_at: fields.sent("expires_at", Fields::moment)?,
+        limits: limits::read(&mut fields, now)?,
+        rules: rules::read(&mut fields)?,
+    };
+    let force = fields.boolean("force")?.unwrap_or(false);
+    fields.end()?;
+    Ok((change, force))
 }
 
 /// `DELETE /api/v1/keys/{hash}`
@@ -210,6 +225,7 @@ async fn one(desk: &Desk, key: &Key, call: &Call) -> Result<Answer, Failure> {
 
 async fn view<'a>(desk: &Desk, key: &'a Key, call: &Call) -> Result<KeyView<'a>, Failure> {
     let usage = desk.gate.store.spent(key.id, key.created_at).await?;
+    let used = desk.last_used(std::slice::from_ref(key)).await?;
     let standings = desk.standings(Scope::Key(key.id), &key.limits, call.at).await?;
     Ok(KeyView {
         hash: key.id.to_string(),
@@ -227,6 +243,7 @@ async fn view<'a>(desk: &Desk, key: &'a Key, call: &Call) -> Result<KeyView<'a>,
         created_at: rfc3339(key.created_at),
         updated_at: rfc3339(key.updated_at),
         expires_at: key.expires_at.map(rfc3339),
+        last_used_at: used.get(&key.id).copied().map(rfc3339),
     })
 }
 

@@ -3,6 +3,7 @@
 //! second list of routes is kept here.
 
 mod inference;
+mod internal;
 mod keys;
 mod members;
 mod operation;
@@ -58,10 +59,16 @@ fn text(content: &'static str, text: &'static str) -> Answer {
 
 /// What our own routes promise, page by page.
 fn operations() -> Vec<Operation> {
-    [keys::operations(), owners::operations(), usage::operations(), running::operations()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        keys::operations(),
+        owners::operations(),
+        usage::operations(),
+        internal::operations(),
+        running::operations(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 const ABOUT: &str = "A gateway to language models whose keys cannot overspend. Amounts of money are dollars; no digit passes through a float. Every answer carries `x-request-id`.";
@@ -81,6 +88,7 @@ fn document() -> Value {
     inference::describe(&mut paths);
     let mut schemas = generator.take_definitions(true);
     schemas.extend(errors());
+    schemas.extend(members::shared());
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -103,11 +111,7 @@ fn document() -> Value {
             "securitySchemes": {
                 "bearer": {
                     "type": "http", "scheme": "bearer",
-                    "description": "A key's secret, or the master key: see each route.",
-                },
-                "x_api_key": {
-                    "type": "apiKey", "in": "header", "name": "x-api-key",
-                    "description": "The same, as Anthropic's clients send it.",
+                    "description": "A key's secret, or the master key: see each route. The headers `x-api-key` and `api-key` are understood in the same way.",
                 },
             },
         },
@@ -160,6 +164,14 @@ fn common(operation: &Operation, guard: Guard) -> Vec<Code> {
             Code::AddressNotAllowed,
         ]);
     }
+    if operation.method != Method::GET {
+        codes.extend([
+            Code::InvalidValue,
+            Code::IdempotencyKeyReused,
+            Code::IdempotencyInProgress,
+            Code::IdempotencyAnswerLost,
+        ]);
+    }
     if operation.body.is_some() {
         codes.extend([
             Code::InvalidJson,
@@ -176,6 +188,16 @@ fn common(operation: &Operation, guard: Guard) -> Vec<Code> {
         codes.extend([Code::InvalidValue, Code::UnknownParameter]);
     }
     if operation.path.contains('{') {
+        codes.push(Code::NotFound);
+    }
+    let names = |name: &str| {
+        let body = operation.body.as_ref();
+        body.is_some_and(|body| body.members.iter().any(|member| member.name == name))
+    };
+    if names("limit_reset") {
+        codes.push(Code::Conflict);
+    }
+    if names("team_id") || names("project_id") {
         codes.push(Code::NotFound);
     }
     codes
@@ -208,10 +230,14 @@ fn describe(operation: &Operation, guard: Guard, generator: &mut SchemaGenerator
         described["parameters"] = json!(parameters);
     }
     if let Some(body) = &operation.body {
+        let mut schema = body.members.object();
+        if body.members.iter().any(|member| member.name == "limits") {
+            members::one_way_of_limits(&mut schema);
+        }
         described["requestBody"] = json!({
             "required": true,
             "content": {"application/json": {
-                "schema": body.members.object(), "example": body.example,
+                "schema": schema, "example": body.example,
             }},
         });
     }
@@ -230,7 +256,7 @@ fn about(operation: &Operation, guard: Guard) -> String {
 }
 
 fn security(guard: Guard) -> Value {
-    if guard == Guard::Open { json!([]) } else { json!([{"bearer": []}, {"x_api_key": []}]) }
+    if guard == Guard::Open { json!([]) } else { json!([{"bearer": []}]) }
 }
 
 fn request_id() -> Value {
@@ -240,6 +266,13 @@ fn request_id() -> Value {
 /// The parts of the path and of the query.
 fn parameters(operation: &Operation) -> Vec<Value> {
     let mut parameters = path_parameters(operation.path);
+    if operation.method != Method::GET {
+        parameters.push(json!({
+            "name": "idempotency-key", "in": "header", "required": false,
+            "description": "The same key, route and body within 24 hours give the first answer again, and change nothing twice.",
+            "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+        }));
+    }
     for member in operation.query.iter() {
         parameters.push(json!({
             "name": member.name, "in": "query", "required": member.required,

@@ -77,22 +77,33 @@ where
 /// `POST /api/v1/projects`, `/teams`, `/users`
 pub fn create(desk: &Desk, actor: Actor, mut call: Call, kind: OwnerKind) -> Reply<'_> {
     async move {
-        let mut fields = Fields::of(desk, &mut call).await?;
-        let name = fields.required(name_of(kind), Fields::label)?;
-        let team = if kind == OwnerKind::User { team(&mut fields, "team_id")? } else { None };
-        let new = NewOwner {
-            scope: desk.new_scope(kind, call.at),
-            name,
-            team,
-            limits: limits::read(&mut fields, call.at)?,
-            rules: rules::read(&mut fields)?,
-        };
-        let force = fields.boolean("force")?.unwrap_or(false);
-        fields.end()?;
-        let owner = desk.create_owner(actor, new, force, call.at).await?;
-        Ok(json(StatusCode::CREATED, &view(desk, &owner, &call).await?))
+        let fields = Fields::of(desk, &mut call).await?;
+        make(desk, actor, &call, kind, fields).await
     }
     .boxed()
+}
+
+/// Makes what `fields` say.
+pub async fn make(
+    desk: &Desk,
+    actor: Actor,
+    call: &Call,
+    kind: OwnerKind,
+    mut fields: Fields,
+) -> Result<Answer, Failure> {
+    let name = fields.required(name_of(kind), Fields::label)?;
+    let team = if kind == OwnerKind::User { team(&mut fields, "team_id")? } else { None };
+    let new = NewOwner {
+        scope: desk.new_scope(kind, call.at),
+        name,
+        team,
+        limits: limits::read(&mut fields, call.at)?,
+        rules: rules::read(&mut fields)?,
+    };
+    let force = fields.boolean("force")?.unwrap_or(false);
+    fields.end()?;
+    let owner = desk.create_owner(actor, new, force, call.at).await?;
+    Ok(json(StatusCode::CREATED, &view(desk, &owner, call).await?))
 }
 
 /// `GET /api/v1/projects`, `/teams`, `/users`

@@ -1,4 +1,4 @@
-//! What was used and what it cost: sums by key, model, provider, hour or day, and single calls. The
+//! What was used and what it cost: sums by key, owner, model, provider, hour or day, and single calls. The
 //! numbers are the ledger's; this page words them.
 
 use std::borrow::Cow;
@@ -10,7 +10,7 @@ use http::StatusCode;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::ser::SerializeMap as _;
-use store::{Group, RowQuery, Sum, UsageQuery, UsageSum};
+use store::{Group, Order, RowQuery, Sum, UsageQuery, UsageSum};
 
 use crate::admin::{Desk, Truth, no_such};
 use crate::call::Call;
@@ -19,8 +19,12 @@ use crate::surface::Reply;
 use crate::surface::fields::{Fields, Query, invalid};
 use crate::surface::reply::{Dollars, counts_by_name, json};
 
-const GROUPS: [(&str, Group); 5] = [
+const GROUPS: [(&str, Group); 9] = [
     ("key", Group::Key),
+    ("api_key", Group::Key),
+    ("user", Group::User),
+    ("team", Group::Team),
+    ("project", Group::Project),
     ("model", Group::Model),
     ("provider", Group::Provider),
     ("hour", Group::Hour),
@@ -54,6 +58,30 @@ impl Serialize for Units<'_> {
     }
 }
 
+/// Whose keys a sum is about.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+enum Whose {
+    /// Of keys that belong to none: null.
+    Nobody,
+    Of(String),
+}
+
+impl Whose {
+    fn new(id: Option<impl ToString>) -> Self {
+        id.map_or(Self::Nobody, |id| Self::Of(id.to_string()))
+    }
+}
+
+/// A surface's words for keys.
+#[derive(Clone, Copy)]
+pub struct KeyWords {
+    /// How it writes a key's id.
+    pub shown: fn(KeyId) -> String,
+    /// What it calls one in a query.
+    pub filter: &'static str,
+}
+
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "usage_sum")]
 pub struct SumView<'a> {
@@ -61,6 +89,13 @@ pub struct SumView<'a> {
     from: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
+    /// Left out where sums are not told apart by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<Whose>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    team: Option<Whose>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project: Option<Whose>,
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,8 +124,8 @@ pub struct Sums<'a> {
     cut_short: bool,
 }
 
-/// `GET /api/v1/usage?group_by=model,day&from=…&until=…&key=…&model=…&provider=…`
-pub fn sums(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
+/// `GET /api/v1/usage?group_by=model,day&from=…&until=…&key=…&user_id=…&model=…&provider=…`
+pub fn sums(desk: &Desk, actor: Actor, call: Call, words: KeyWords) -> Reply<'_> {
     async move {
         let mut query = Query::read(call.head.uri.query())?;
         let group = match query.text("group_by") {
@@ -100,16 +135,21 @@ pub fn sums(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
         let wanted = UsageQuery {
             from: query.moment("from")?,
             until: query.moment("until")?,
-            key: query.parsed::<KeyId>("key", "the hash of a key")?,
-            maker: maker(actor),
+            key: query.parsed(words.filter, "the id of a key")?,
+            maker: None,
+            user: query.parsed("user_id", "the id of a user")?,
+            team: query.parsed("team_id", "the id of a team")?,
+            project: query.parsed("project_id", "the id of a project")?,
             model: query.text("model"),
             provider: query.text("provider"),
-            group,
+            group: group.clone(),
+            owned: false,
+            order: Order::Newest,
             most: query.number("limit", 1, 10_000)?.unwrap_or(1_000) as usize,
         };
         query.end()?;
-        let report = desk.gate.store.usage(wanted).await?;
-        let data = report.sums.iter().map(group_view).collect();
+        let report = desk.usage(actor, wanted).await?;
+        let data = report.sums.iter().map(|sum| group_view(sum, &group, words)).collect();
         Ok(json(
             StatusCode::OK,
             &Sums { data, totals: sum_view(&report.total), cut_short: report.cut_short },
@@ -120,32 +160,34 @@ pub fn sums(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
 
 fn group_of(name: &str) -> Result<Group, Refusal> {
     let found = GROUPS.iter().find(|(known, _)| *known == name);
-    found
-        .map(|(_, group)| *group)
-        .ok_or_else(|| invalid("group_by", "a list of key, model, provider, hour and day"))
+    found.map(|(_, group)| *group).ok_or_else(|| {
+        invalid("group_by", "a list of key, user, team, project, model, provider, hour and day")
+    })
 }
 
-fn maker(actor: Actor) -> Option<KeyId> {
-    match actor {
-        Actor::Manager(id) => Some(id),
-        Actor::Operator | Actor::Holder(_) | Actor::Anybody => None,
-    }
-}
-
-fn group_view(group: &UsageSum) -> SumView<'_> {
+pub fn group_view<'a>(group: &'a UsageSum, by: &[Group], words: KeyWords) -> SumView<'a> {
+    let [user, team, project] =
+        [Group::User, Group::Team, Group::Project].map(|one| by.contains(&one));
     SumView {
         from: group.start.map(rfc3339),
-        key: group.key.map(|key| key.to_string()),
+        key: group.key.map(words.shown),
+        user: user.then(|| Whose::new(group.user)),
+        team: team.then(|| Whose::new(group.team)),
+        project: project.then(|| Whose::new(group.project)),
         model: group.model.as_deref(),
         provider: group.provider.as_deref(),
         ..sum_view(&group.sum)
     }
 }
 
-fn sum_view(sum: &Sum) -> SumView<'_> {
+/// A sum of everything.
+pub fn sum_view(sum: &Sum) -> SumView<'_> {
     SumView {
         from: None,
         key: None,
+        user: None,
+        team: None,
+        project: None,
         model: None,
         provider: None,
         calls: sum.calls,

@@ -16,7 +16,7 @@ fn m1_clients_authenticate_with_a_bearer_on_api_v1() {
 }
 
 #[test]
-fn m2_the_default_address_is_localhost_8000() {
+fn m2_and_r2_the_default_address_is_localhost_8000() {
     let setting = server::config::SETTINGS.iter().find(|setting| setting.name == "listen").unwrap();
     assert_eq!(setting.default, "127.0.0.1:8000");
 }

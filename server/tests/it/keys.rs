@@ -166,7 +166,7 @@ fn a8_a_limit_is_dollars_and_nothing_else() {
     }
     let refused =
         world.post("/api/v1/keys", MASTER, &json!({"name": "k", "limit_reset": "monthly"}));
-    assert_eq!(refused.refused(400, "invalid_value").json()["error"]["param"], "limit_reset");
+    assert_eq!(refused.refused(409, "conflict").json()["error"]["param"], "limit_reset");
     world
         .post("/api/v1/keys", MASTER, &json!({"name": "k", "limit": 1, "limit_reset": "hourly"}))
         .refused(400, "invalid_value");

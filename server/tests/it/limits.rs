@@ -339,8 +339,9 @@ fn what_cannot_be_metered_is_refused_under_a_token_limit_too() {
     assert!(!world.get("/api/v1/keys", MASTER).is(200).text.is_empty());
 }
 
+/// R24: rate limits enforced at user level (two keys of one user share the user's limit).
 #[test]
-fn the_keys_of_a_user_share_the_users_limit() {
+fn r24_the_keys_of_a_user_share_the_users_limit() {
     let world = World::new();
     let user = owner(&world, "users", &json!({"external_id": "ada", "rpm": 2}));
     let keys = [(); 2].map(|()| world.key(&json!({"user_id": user})));

@@ -83,7 +83,7 @@ fn a_user_has_a_name_of_its_own_and_may_have_a_team() {
     let twice = world.post("/api/v1/users", MASTER, &user).refused(409, "conflict").json();
     assert_eq!(twice["error"]["param"], "external_id");
     let nobody = json!({"external_id": "u-2", "team_id": "team_01aryz6s410000000000000000"});
-    world.post("/api/v1/users", MASTER, &nobody).refused(400, "invalid_value");
+    world.post("/api/v1/users", MASTER, &nobody).refused(404, "not_found");
     let path = format!("/api/v1/users/{id}");
     assert_eq!(
         world.patch(&path, MASTER, &json!({"team_id": null})).is(200).json()["team_id"],

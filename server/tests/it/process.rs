@@ -311,6 +311,61 @@ fn rows_and_keys_outlive_a_kill() {
     }
 }
 
+/// Makes the key `name` under that name; what was answered, where anything was.
+fn make_once(url: &str, name: &str) -> Option<serde_json::Value> {
+    let (url, body) = (format!("{url}/internal/api-keys"), format!(r#"{{"name":"{name}"}}"#));
+    let headers =
+        [format!("authorization: Bearer {MASTER}"), format!("idempotency-key: of-{name}")];
+    let arguments = ["-s", &url, "-H", &headers[0], "-H", &headers[1], "-d", &body];
+    let output = Command::new("curl").args(arguments).output().unwrap();
+    serde_json::from_slice(&output.stdout).ok()
+}
+
+/// Whoever gets no answer, because Weir was killed, asks again: whatever was begun is there once.
+#[test]
+fn a_key_is_made_once_across_kills() {
+    let directory = tempfile::tempdir().unwrap();
+    let env = [("PROXY_MASTER_KEY", MASTER)];
+    for round in 0..3 {
+        let mut running = Running::start(&env, &directory);
+        let url = running.url();
+        let work = |thread: u64| {
+            let name = |number| format!("{round}-{thread}-{number}");
+            let answers =
+                (0..).map_while(|number| Some((name(number), make_once(url, &name(number))?)));
+            let mut asked: Vec<_> = answers.map(|(name, answer)| (name, Some(answer))).collect();
+            asked.push((name(asked.len()), None));
+            asked
+        };
+        let asked: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..6).map(|thread| scope.spawn(move || work(thread))).collect();
+            std::thread::sleep(Duration::from_millis(300 + 70 * round));
+            running.signal("-KILL");
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        });
+        running.child.wait().unwrap();
+        drop(running);
+        let running = Running::start(&env, &directory);
+        for (name, answer) in &asked {
+            let again = make_once(running.url(), name).unwrap();
+            match answer {
+                Some(answer) => assert_eq!(&again, answer),
+                None => assert!(
+                    again["key"].is_string() || again["error"]["code"] == "idempotency_answer_lost",
+                    "{again}"
+                ),
+            }
+        }
+        let list = format!("{}/internal/api-keys?page_size=999", running.url());
+        let bearer = format!("authorization: Bearer {MASTER}");
+        let listed = Command::new("curl").args(["-s", &list, "-H", &bearer]).output().unwrap();
+        let listed = String::from_utf8(listed.stdout).unwrap();
+        for (name, _) in &asked {
+            assert_eq!(listed.matches(&format!("\"{name}\"")).count(), 1, "{name}: {listed}");
+        }
+    }
+}
+
 #[test]
 fn a_stop_lets_calls_in_flight_end() {
     let directory = tempfile::tempdir().unwrap();

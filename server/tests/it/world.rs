@@ -140,6 +140,12 @@ impl World {
         self.app = Some(app);
     }
 
+    /// The same, with another setting.
+    pub(crate) fn restart_with(&mut self, name: &'static str, value: &str) {
+        self.unusual.env.push((name, value.to_owned()));
+        self.restart();
+    }
+
     pub(crate) fn address(&self) -> std::net::SocketAddr {
         self.app.as_ref().unwrap().address()
     }

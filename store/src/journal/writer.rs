@@ -321,7 +321,7 @@ impl Writer {
         let deltas = mem::take(&mut self.deltas);
         let sealed = mem::take(&mut self.sealed);
         // The other thread ends after this one.
-        let _ = self.sums.send(Work::Deltas(deltas, self.live.end, sealed));
+        let _ = self.sums.send(Work::Deltas(Box::new(deltas), self.live.end, sealed));
     }
 
     fn obey(&mut self, order: Order, fault: Option<&Fault>) {

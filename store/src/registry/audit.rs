@@ -7,6 +7,8 @@ use serde::Serialize;
 
 use crate::fault::Fault;
 
+use super::once::Tag;
+
 /// An administrative act, as the audit trail keeps it.
 #[derive(Clone, Debug)]
 pub struct Act {
@@ -18,6 +20,8 @@ pub struct Act {
     pub action: &'static str,
     /// To what: the key's or the owner's id.
     pub subject: String,
+    /// The request it is done for, where that may be sent again.
+    pub once: Option<Tag>,
 }
 
 /// An act that was written down.
@@ -76,12 +80,13 @@ pub(crate) fn write(
     let (before, after) = (before.map(|shown| shown.0), after.map(|shown| shown.0));
     connection
         .prepare_cached(
-            "INSERT INTO audit (at, actor, action, subject, before, after)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO audit (at, actor, action, subject, before, after, once)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )
         .and_then(|mut insert| {
             let at = act.at.micros();
-            insert.execute(params![at, act.actor, act.action, act.subject, before, after])
+            let Act { actor, action, subject, once, .. } = act;
+            insert.execute(params![at, actor, action, subject, before, after, once])
         })
         .map(|_| ())
         .map_err(Fault::database("writing the audit row"))

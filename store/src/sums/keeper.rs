@@ -43,7 +43,7 @@ pub(crate) struct Known {
 /// What the journal's thread asks for, in this order.
 pub(crate) enum Work {
     /// Carry these over; they reach up to this place.
-    Deltas(Deltas, Position, Vec<Segment>),
+    Deltas(Box<Deltas>, Position, Vec<Segment>),
     /// Tell when everything before is in the database.
     Flush(Reply<()>),
     /// Sum up what everything before says about a key.
@@ -159,6 +159,13 @@ impl Keeper {
                 let names = (number(&about.model)?, number(&about.provider)?);
                 upsert.execute(rusqlite::params_from_iter(values(about, names, sum)))?;
             }
+            let mut used = transaction.prepare_cached(
+                "INSERT INTO key_used (key, at) VALUES (?1, ?2)
+                 ON CONFLICT (key) DO UPDATE SET at = max(at, excluded.at)",
+            )?;
+            for (key, at) in self.pending.last_used() {
+                used.execute(params![key.ulid().bytes(), at.micros()])?;
+            }
             // What settles late, in a turn that is over, counts nowhere any more. At the ends of its
             // range a number stays there, as it does in memory.
             let mut count = transaction.prepare_cached(
@@ -263,7 +270,7 @@ impl Keeper {
             match next {
                 Some(Work::Deltas(deltas, position, sealed)) => {
                     // A failure keeps them: whoever asks next is told.
-                    let _ = self.take(deltas, position, sealed);
+                    let _ = self.take(*deltas, position, sealed);
                     self.busy.store(false, Ordering::Release);
                 }
                 Some(Work::Flush(reply)) => {

@@ -10,6 +10,7 @@ mod crowd;
 mod holds;
 mod keys;
 mod limits;
+mod once;
 mod owners;
 mod play;
 mod usage;

@@ -1,7 +1,7 @@
 //! Questions about usage: filters, groups, and the edges of hours and days.
 
 use domain::{Money, Row, Timestamp};
-use store::{Group, UsageQuery, UsageReport};
+use store::{Group, Order, UsageQuery, UsageReport};
 
 use crate::world::*;
 
@@ -72,4 +72,86 @@ fn sums_stop_at_the_end_of_their_range() {
     assert_eq!(report.total.calls, 3);
     assert_eq!(report.total.usage[domain::Class::Input], u64::MAX / 2);
     assert_eq!(sums_in(&store).len(), 1);
+}
+
+/// When a key was last used is a sum like the others: it grows, outlives an end, and can be made again
+/// from the journal.
+#[test]
+fn when_keys_were_last_used_is_made_again_from_the_journal() {
+    let dir = directory();
+    let at = |seconds| NOON.plus_seconds(seconds);
+    let keys = vec![key_id(1), key_id(2), key_id(3)];
+    let expected = [(key_id(1), at(70)), (key_id(2), at(5))].into();
+    let store = open(dir.path());
+    for (number, key, seconds) in [(1, 1, 10), (2, 2, 5), (3, 1, 70), (4, 1, 60)] {
+        store.record(&row(number, key_id(key), at(seconds))).unwrap();
+        if number == 2 {
+            wait(store.flush()).unwrap();
+        }
+    }
+    assert_eq!(wait(store.last_used(keys.clone())).unwrap(), expected);
+    drop(store);
+    std::fs::remove_file(dir.path().join("sums.db")).unwrap();
+    let store = open(dir.path());
+    assert_eq!(wait(store.last_used(keys)).unwrap(), expected);
+}
+
+/// A directory of an older version: of calls before, the hour is known.
+#[test]
+fn a_directory_from_before_is_brought_up_to_date() {
+    let dir = directory();
+    let store = open(dir.path());
+    wait(store.insert_key(key(1), act("key.create"))).unwrap();
+    store.record(&row(1, key_id(1), NOON.plus_seconds(4_000))).unwrap();
+    drop(store);
+    for (file, undo) in [
+        ("sums.db", "DROP TABLE key_used;"),
+        (
+            "weir.db",
+            "DROP TABLE answer; DROP INDEX audit_once; ALTER TABLE audit DROP COLUMN once;",
+        ),
+    ] {
+        let database = rusqlite::Connection::open(dir.path().join(file)).unwrap();
+        database.execute_batch(&format!("{undo} PRAGMA user_version = 1;")).unwrap();
+    }
+    let store = open(dir.path());
+    let used = wait(store.last_used(vec![key_id(1)])).unwrap();
+    assert_eq!(used.get(&key_id(1)), Some(&NOON.plus_seconds(3_600)));
+    assert_eq!(wait(store.audit(None, 10)).unwrap().len(), 1);
+    wait(store.insert_key(key(2), act("key.create"))).unwrap();
+}
+
+/// Whose a sum is, is what the records say now; what belongs to nobody can be left out.
+#[test]
+fn sums_by_owner_follow_the_records_and_are_ordered_as_asked() {
+    let dir = directory();
+    let store = open(dir.path());
+    wait(store.import_keys(vec![key(1), key(2)], act("key.import"))).unwrap();
+    for number in 0..6 {
+        store.record(&row(number, key_id(1 + number % 2), NOON)).unwrap();
+    }
+    // A key without a record counts as well.
+    store.record(&row(9, key_id(77), NOON)).unwrap();
+    let ask = |group, owned, order| {
+        let query =
+            UsageQuery { group: vec![group], owned, order, most: 10, ..UsageQuery::default() };
+        wait(store.usage(query)).unwrap()
+    };
+    let users = ask(Group::User, false, Order::Newest);
+    assert_eq!((users.sums.len(), users.total.calls), (1, 7));
+    assert_eq!((users.sums[0].user, users.sums[0].sum.calls), (None, 7));
+    let users = ask(Group::User, true, Order::Cost);
+    assert_eq!((users.sums.len(), users.total.calls), (0, 0));
+    let projects = ask(Group::Project, true, Order::Calls);
+    assert_eq!(projects.sums[0].project, Some(domain::ProjectId::DEFAULT));
+    assert_eq!(projects.sums[0].sum.calls, 6);
+    for (order, measure) in [
+        (Order::Cost, (|sum| sum.cost.nanos()) as fn(&store::Sum) -> i64),
+        (Order::Tokens, |sum| i64::try_from(sum.usage.tokens()).unwrap()),
+        (Order::Calls, |sum| i64::try_from(sum.calls).unwrap()),
+    ] {
+        let keys = ask(Group::Key, false, order).sums;
+        assert_eq!(keys.len(), 3);
+        assert!(keys.windows(2).all(|two| measure(&two[0].sum) >= measure(&two[1].sum)));
+    }
 }

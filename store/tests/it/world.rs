@@ -87,7 +87,8 @@ pub(crate) async fn reserve(
 }
 
 pub(crate) fn act(action: &'static str) -> Act {
-    Act { at: NOON, actor: "test".to_owned(), action, subject: "key".to_owned() }
+    let (actor, subject) = ("test".to_owned(), "key".to_owned());
+    Act { at: NOON, actor, action, subject, once: None }
 }
 
 pub(crate) fn hold_id(number: u64) -> HoldId {

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::Operation;
 use super::members::{limits, page, rules};
-use super::shape::{Members, boolean, id, label, list, moment, string, text, whole, words};
+use super::shape::{Members, boolean, digest, id, label, list, moment, secret, text, whole, words};
 use crate::surface::effective::EffectiveView;
 use crate::surface::explain::ExplanationView;
 use crate::surface::keys::{Deleted, KeyView, One};
@@ -25,7 +25,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .answers::<Page<KeyView<'_>>>(200, "A page of keys."),
         Operation::post("/api/v1/keys", "create_key", "Make a key")
             .about("The secret is in this answer and never again.")
-            .takes(new_key(), json!({"name": "production-backend", "limit": 150, "limit_reset": "monthly", "rpm": 60}))
+            .takes(new_key().and(kind()).and(moving()), json!({"name": "production-backend", "limit": 150, "limit_reset": "monthly", "rpm": 60}))
             .answers::<One<'_>>(201, "The key, and its secret in `key`, unless only its digest was sent.")
             .answers::<One<'_>>(200, "What a `dry_run` would have made.")
             .refuses(&[Code::InvalidRule, Code::Conflict]),
@@ -58,14 +58,9 @@ pub(super) fn operations() -> Vec<Operation> {
     ]
 }
 
-fn new_key() -> Members {
+pub(super) fn new_key() -> Members {
     Members::default()
         .required("name", label(), "A label for people.")
-        .optional(
-            "key_type",
-            words(&["regular", "management"]),
-            "What it is for; `regular` where nothing is said.",
-        )
         .optional(
             "project_id",
             id("proj"),
@@ -74,19 +69,29 @@ fn new_key() -> Members {
         .optional("user_id", id("user"), "The user it belongs to.")
         .optional("team_id", id("team"), "The team it belongs to, where it has no user.")
         .optional("expires_at", moment(), "From then on it opens nothing.")
-        .optional("secret", string(), "A secret of your own choice; with the master key only.")
-        .optional("secret_sha256", string(), "Or its SHA-256 alone, in hexadecimal.")
-        .optional("disabled", boolean(), "Whether it begins switched off.")
-        .optional(
-            "dry_run",
-            boolean(),
-            "Whether nothing is to be made, only checked: then the answer is 200.",
-        )
+        .optional("secret", secret(), "A secret of your own choice; with the master key only.")
         .and(limits())
         .and(rules())
 }
 
-fn changed_key() -> Members {
+/// What keys need that move here from elsewhere.
+fn moving() -> Members {
+    Members::default()
+        .optional("secret_sha256", digest(), "The SHA-256 of its secret, in hexadecimal, where only that is known; with the master key only.")
+        .optional("disabled", boolean(), "Whether it begins switched off.")
+        .optional("dry_run", boolean(), "Whether nothing is to be made, only checked: then the answer is 200.")
+}
+
+fn kind() -> Members {
+    let kinds = words(&["regular", "management"]);
+    Members::default().optional(
+        "key_type",
+        kinds,
+        "What it is for; `regular` where nothing is said.",
+    )
+}
+
+pub(super) fn changed_key() -> Members {
     Members::default()
         .optional("name", label(), "A label for people.")
         .optional("disabled", boolean(), "Whether it is switched off.")

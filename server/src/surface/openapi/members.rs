@@ -1,9 +1,11 @@
 //! Members that many routes take: limits, rules, pages of lists, spans of time.
 
-use serde_json::{Value, json};
+use domain::Zone;
+use serde_json::{Map, Value, json};
 
 use super::shape::{
-    Members, boolean, count, dollars, id, list, moment_or_date, price, string, whole, words,
+    Members, address, boolean, count, dollars, id, list, moment_or_date, pattern, price, string,
+    whole, words,
 };
 
 /// What [`crate::surface::limits`] reads.
@@ -28,58 +30,96 @@ pub(super) fn limits() -> Members {
         .optional("limits", list(&limit(), 16), "All limits in full, instead of those there are.")
 }
 
-fn recurring() -> Value {
-    Members::default()
-        .required("amount", dollars(), "Dollars per window.")
-        .and(every("every"))
-        .object()
+/// Members that stand for limits, and may not come beside `limits`.
+const SHORT: [&str; 7] = [
+    "rpm",
+    "tpm_limit",
+    "daily_token_limit",
+    "max_parallel",
+    "limit",
+    "limit_reset",
+    "recurring_limit",
+];
+
+/// What a body with limits has to be beside its members: in full, or by short names.
+pub(super) fn one_way_of_limits(body: &mut Value) {
+    let absent: Map<String, Value> =
+        SHORT.iter().map(|name| ((*name).to_owned(), json!({"type": "null"}))).collect();
+    body["if"] = json!({
+        "required": ["limits"], "properties": {"limits": {"type": "array", "minItems": 1}},
+    });
+    body["then"] = json!({"properties": absent});
 }
 
-/// So many of a unit of time, by the calendar of a zone.
-fn every(name: &'static str) -> Members {
-    Members::default()
-        .required(name, whole(1, 8_784), "How many: from 1 hour to 12 months.")
-        .required("unit", words(&["hour", "day", "week", "month"]), "Of what.")
-        .optional("zone", zone(), "Whose midnight; UTC where nothing is said.")
+fn recurring() -> Value {
+    either(&every(
+        "every",
+        &Members::default().required("amount", dollars(), "Dollars per window."),
+    ))
+}
+
+/// So many of a unit of time, by the calendar of a zone, beside `others`.
+fn every(name: &'static str, others: &Members) -> Vec<Value> {
+    // From 1 hour to 12 months.
+    let units = [("hour", 8_784), ("day", 366), ("week", 52), ("month", 12)];
+    let of = |(unit, most): (&str, i64)| {
+        Members::default()
+            .and(others.clone())
+            .required(name, whole(1, most), "How many.")
+            .required("unit", words(&[unit]), "Of what.")
+            .optional("zone", zone(), "Whose midnight; UTC where nothing is said.")
+            .object()
+    };
+    units.into_iter().map(of).collect()
+}
+
+fn either(shapes: &[Value]) -> Value {
+    json!({"anyOf": shapes})
 }
 
 fn zone() -> Value {
-    json!({"type": "string", "examples": ["UTC", "Europe/Berlin"]})
+    json!({"$ref": "#/components/schemas/zone"})
+}
+
+/// Shapes that are too long to be written wherever they are meant.
+pub(super) fn shared() -> [(String, Value); 1] {
+    let zones: Vec<_> = Zone::names().collect();
+    let about = "A zone of the IANA time zone database.";
+    [("zone".to_owned(), json!({"type": "string", "description": about, "enum": zones}))]
 }
 
 fn limit() -> Value {
-    let kind = |kind: &'static str| words(&[kind]);
-    let window = json!({"oneOf": [
-        Members::default().required("kind", kind("lifetime"), "For ever.").object(),
+    let kind = |kind: &'static str| Members::default().required("kind", words(&[kind]), "Which.");
+    let lifetime = kind("lifetime").object();
+    let calendar = kind("calendar")
+        .required("period", words(&["day", "week", "month"]), "Each.")
+        .optional("zone", zone(), "Whose midnight; UTC where nothing is said.")
+        .object();
+    let rolling = kind("rolling").required("seconds", whole(1, 3_600), "In any so many.").object();
+    let mut turns = vec![lifetime.clone(), calendar];
+    turns.extend(every("amount", &kind("every")));
+    let windows = [turns.as_slice(), &[rolling]].concat();
+    let of = |units: &[&str], amount: Value| {
         Members::default()
-            .required("kind", kind("calendar"), "By the calendar.")
-            .required("period", words(&["day", "week", "month"]), "Each.")
-            .optional("zone", zone(), "Whose midnight; UTC where nothing is said.")
+            .required("unit", words(units), "What it counts.")
+            .required("amount", amount, "At most so much per turn of the window.")
+            .optional("enforcement", words(&["hard", "expected", "observe"]), "How strictly.")
+    };
+    let when = "When it starts again.";
+    either(&[
+        of(&["money"], dollars()).required("window", either(&turns), when).object(),
+        of(&["tokens", "requests"], count()).required("window", either(&windows), when).object(),
+        of(&["in_flight"], count())
+            .optional("window", lifetime, "Calls in flight have none.")
             .object(),
-        Members::default()
-            .required("kind", kind("every"), "From the moment it is set.")
-            .and(every("amount"))
-            .object(),
-        Members::default()
-            .required("kind", kind("rolling"), "In any so many seconds.")
-            .required("seconds", whole(1, 3_600), "How many.")
-            .object(),
-    ]});
-    Members::default()
-        .required("unit", words(&["money", "tokens", "requests", "in_flight"]), "What it counts.")
-        .required("amount", dollars(), "Dollars, or a whole number.")
-        .optional("window", window, "When it starts again; calls in flight have none.")
-        .optional(
-            "enforcement",
-            words(&["hard", "expected", "observe"]),
-            "How strictly it is kept.",
-        )
-        .object()
+    ])
 }
 
 /// What [`crate::surface::rules`] reads, and `force`.
 pub(super) fn rules() -> Members {
-    let names = || list(&string(), 500);
+    let models = || list(&pattern("gpt-4o"), 500);
+    let providers = || list(&pattern("openai"), 500);
+    let addresses = || list(&address(), 500);
     let max_price = json!({"anyOf": [
         price(),
         Members::default()
@@ -89,15 +129,15 @@ pub(super) fn rules() -> Members {
     ]});
     let tiers = || list(&words(&["free", "paid"]), 500);
     Members::default()
-        .optional("allowed_models", names(), "A model, `provider/model`, or a pattern with `*`.")
-        .optional("denied_models", names(), "The same. Deny wins.")
-        .optional("allowed_providers", names(), "Names of providers, or patterns.")
-        .optional("denied_providers", names(), "The same. Deny wins.")
+        .optional("allowed_models", models(), "A model, `provider/model`, or a pattern with `*`.")
+        .optional("denied_models", models(), "The same. Deny wins.")
+        .optional("allowed_providers", providers(), "Names of providers, or patterns.")
+        .optional("denied_providers", providers(), "The same. Deny wins.")
         .optional("allowed_pricing", tiers(), "`free`, `paid`.")
         .optional("denied_pricing", tiers(), "The same. Deny wins.")
         .optional("max_price", max_price, "Dollars per million tokens.")
-        .optional("allowed_addresses", names(), "Addresses and networks a call may come from.")
-        .optional("denied_addresses", names(), "The same. Deny wins.")
+        .optional("allowed_addresses", addresses(), "Addresses and networks a call may come from.")
+        .optional("denied_addresses", addresses(), "The same. Deny wins.")
         .optional("force", boolean(), "Takes names that nobody knows.")
 }
 

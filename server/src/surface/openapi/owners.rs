@@ -37,7 +37,6 @@ pub(super) fn operations() -> Vec<Operation> {
         .answers::<EffectiveView<'_>>(200, "Limits and rules."),
     ];
     operations.extend(kinds().into_iter().flat_map(of));
-    operations.extend(internal());
     operations
 }
 
@@ -119,23 +118,35 @@ fn of(kind: Kind) -> Vec<Operation> {
 }
 
 /// The same teams and users, for programs around Weir.
-fn internal() -> Vec<Operation> {
+pub(super) fn internal() -> Vec<Operation> {
+    const TEAM: [&str; 4] = [
+        "internal_list_teams",
+        "internal_create_team",
+        "internal_get_team",
+        "internal_update_team",
+    ];
+    const USER: [&str; 4] = [
+        "internal_list_users",
+        "internal_create_user",
+        "internal_get_user",
+        "internal_update_user",
+    ];
     let [_, team, mut user] = kinds();
     user.example = json!({"external_id": "bob@example.com"});
-    let pairs = [
-        ("/internal/teams", ["internal_list_teams", "internal_create_team"], team),
-        ("/internal/users", ["internal_list_users", "internal_create_user"], user),
+    let kinds = [
+        (["/internal/teams", "/internal/teams/{id}"], TEAM, team),
+        (["/internal/users", "/internal/users/{id}"], USER, user),
     ];
-    let of = |(path, names, kind): (&'static str, [&'static str; 2], Kind)| {
-        let mut both = self::of(kind);
-        both.truncate(2);
-        for (operation, name) in both.iter_mut().zip(names) {
-            operation.path = path;
+    let of = |([all, one], names, kind): ([&'static str; 2], [&'static str; 4], Kind)| {
+        let mut operations = self::of(kind);
+        operations.truncate(names.len());
+        for (operation, name) in operations.iter_mut().zip(names) {
+            operation.path = if operation.path.ends_with('}') { one } else { all };
             operation.name = name;
         }
-        both
+        operations
     };
-    pairs.into_iter().flat_map(of).collect()
+    kinds.into_iter().flat_map(of).collect()
 }
 
 fn named() -> Members {

@@ -149,13 +149,43 @@ pub(super) fn moment() -> Value {
 
 /// A moment, or a date: its UTC midnight.
 pub(super) fn moment_or_date() -> Value {
-    json!({"type": "string", "examples": ["2026-11-01", "2026-11-01T00:00:00Z"]})
+    json!({"anyOf": [
+        {"type": "string", "format": "date", "examples": ["2026-11-01"]},
+        {"type": "string", "format": "date-time", "examples": ["2026-11-01T00:00:00Z"]},
+    ]})
+}
+
+/// The name of a model or a provider, or a pattern with `*`.
+pub(super) fn pattern(example: &str) -> Value {
+    json!({"type": "string", "pattern": "^[!-~]{1,256}$", "examples": [example]})
+}
+
+/// An address, or a network.
+pub(super) fn address() -> Value {
+    json!({"anyOf": [
+        {"type": "string", "format": "ipv4", "examples": ["203.0.113.7"]},
+        {"type": "string", "format": "ipv6", "examples": ["2001:db8::1"]},
+        {"type": "string", "pattern": NETWORK, "examples": ["10.0.0.0/8"]},
+    ]})
+}
+
+/// Those of whole bytes, of IPv4: what others there are is written in words.
+const NETWORK: &str = r"^(([1-9]?[0-9])\.0\.0\.0/8|([1-9]?[0-9])\.([1-9]?[0-9])\.0\.0/16|([1-9]?[0-9]\.){3}0/24|2001:db8::/32)$";
+
+/// A secret of somebody's own choice.
+pub(super) fn secret() -> Value {
+    json!({"type": "string", "pattern": "^[!-~]{8,512}$", "format": "password"})
+}
+
+/// A SHA-256 in hexadecimal.
+pub(super) fn digest() -> Value {
+    json!({"type": "string", "pattern": "^[0-9A-Fa-f]{64}$"})
 }
 
 /// Dollars: a number, or a text with a decimal number.
 pub(super) fn dollars() -> Value {
     json!({"anyOf": [
-        {"type": "number", "minimum": 0, "maximum": 9_000_000_000_i64, "multipleOf": 0.000_001},
+        {"type": "number", "minimum": 0, "maximum": 9_223_372_036_i64, "multipleOf": 0.000_001},
         {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,9})?$"},
     ]})
 }
@@ -163,7 +193,7 @@ pub(super) fn dollars() -> Value {
 /// Dollars per million tokens, in the same way.
 pub(super) fn price() -> Value {
     json!({"anyOf": [
-        {"type": "number", "minimum": 0, "maximum": 9_000_000, "multipleOf": 0.000_001},
+        {"type": "number", "minimum": 0, "maximum": 9_223_372_036_i64, "multipleOf": 0.000_001},
         {"type": "string", "pattern": r"^[0-9]{1,6}(\.[0-9]{1,6})?$"},
     ]})
 }
