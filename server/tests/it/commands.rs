@@ -310,6 +310,39 @@ The last line is the total.
 }
 
 #[test]
+fn leaders_are_told_with_their_ranks_and_the_total() {
+    let world = World::new();
+    let key = world.key(&json!({"name": "app"}));
+    world.chat(&key.secret, r#"{"prompt_tokens":100,"output_tokens":10}"#).is(200);
+    assert_eq!(
+        said(&world, &["usage", "leaderboard", "--of", "models", "--by", "tokens"]),
+        "\
+rank   name     model    calls   failed   input tokens   output tokens       cost
+──────────────────────────────────────────────────────────────────────────────────
+   1   gpt-4o   gpt-4o       1        0            100              10   $0.00035
+   -   -        -            1        0            100              10   $0.00035
+
+The last line is the total.
+"
+    );
+    let keys = said(&world, &["usage", "leaderboard", "--of", "keys", "--period", "all"]);
+    assert!(keys.contains("app") && keys.contains(&key.id), "{keys}");
+    assert_eq!(weir(&world, &["usage", "leaderboard", "--of", "cats"]).status.code(), Some(1));
+}
+
+#[test]
+fn a_key_can_be_tried_before_it_is_made() {
+    let world = World::new();
+    let tried = said(&world, &["key", "create", "app", "--rpm", "5", "--dry-run"]);
+    assert!(
+        tried.contains("requests per minute   5") && !tried.contains("shown this once"),
+        "{tried}"
+    );
+    assert_eq!(said(&world, &["key", "list"]), "None.\n");
+    assert!(said(&world, &["key", "create", "app", "--disabled"]).contains("disabled"));
+}
+
+#[test]
 fn a_shell_is_told_how_to_complete_commands() {
     let complete =
         |shell: &str| Command::new(program("weir")).args(["completions", shell]).output().unwrap();

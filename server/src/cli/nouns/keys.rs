@@ -81,6 +81,15 @@ const NEW_KEY: &[Flag] = &[
         "",
         "Read the secret from standard input instead of having one made",
     ),
+    flag(
+        "secret-sha256",
+        "secret_sha256",
+        Kind::Text,
+        "HEX",
+        "The digest of a secret of which only that is known",
+    ),
+    flag("disabled", "disabled", Kind::Yes, "", "It begins switched off"),
+    flag("dry-run", "dry_run", Kind::Yes, "", "Only check whether it could be made"),
 ];
 
 const HOME: &[Flag] = &[
