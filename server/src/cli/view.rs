@@ -38,7 +38,8 @@ pub(super) const NOTHING: &str = "-";
 
 /// The member as it is.
 pub(super) fn plain(row: &Json, member: &str) -> String {
-    row.at(member).text().unwrap_or_else(|| NOTHING.to_owned())
+    let text = row.at(member).text().filter(|text| !text.is_empty());
+    text.unwrap_or_else(|| NOTHING.to_owned())
 }
 
 /// Dollars.

@@ -13,7 +13,6 @@ const PROVIDERS: &[Column] = &[
     column("name", "name", plain),
     column("speaks", "kind", plain),
     column("base URL", "base_url", plain),
-    column("models", "models", names),
     number("credentials", "credentials", plain),
     column("from", "from", plain),
     column("problem", "problem", plain),
@@ -116,8 +115,8 @@ pub(super) const CREDENTIAL: Noun = Noun {
             Rows(CREDENTIALS),
         ),
         Verb::post(
-            "create",
-            "Add a credential",
+            "add",
+            "Add a credential; its secret is read from standard input",
             "/api/v1/providers/{provider}/credentials",
             Facts(CREDENTIALS),
         )
@@ -153,7 +152,7 @@ pub(super) const CREDENTIAL: Noun = Noun {
         )
         .fixed(r#"{"disabled": false}"#),
         Verb::delete(
-            "delete",
+            "remove",
             "Remove a credential",
             "/api/v1/credentials/{id}",
             Words(words::deleted),
