@@ -135,6 +135,18 @@ impl Catalog {
         self
     }
 
+    /// The same with a second shelf: what `provider` has, under the name `copy`, so that each can
+    /// be priced apart.
+    #[must_use]
+    pub fn with_copy(mut self, provider: &str, copy: &str) -> Self {
+        let mut copied = self.shelves.get(provider).cloned().unwrap_or_default();
+        for model in &mut copied.models {
+            copy.clone_into(&mut model.provider);
+        }
+        self.shelves.insert(copy.to_owned(), copied);
+        self
+    }
+
     /// The model that `name` means to `provider`: by its own name, by another name it has, by
     /// shape. Upper and lower case are the same.
     pub fn model(&self, provider: &str, name: &str) -> Option<&Model> {
@@ -340,5 +352,22 @@ mod tests {
             assert_eq!(model.source, "operator");
         }
         assert_eq!(catalog.of("openai").count(), 5);
+    }
+
+    #[test]
+    fn a_copy_is_priced_apart() {
+        let own = Override {
+            provider: "mine/".to_owned(),
+            name: "gpt-4o".to_owned(),
+            prices: Prices::flat(Rates::free()),
+            context_tokens: None,
+            max_output_tokens: None,
+        };
+        let catalog = catalog().with_copy("openai", "mine/").with_overrides([own]);
+        let is_free = |provider| {
+            catalog.model(provider, "gpt-4o").map(|m| m.prices.is_free(Timestamp::default()))
+        };
+        assert_eq!((is_free("mine/"), is_free("openai")), (Some(true), Some(false)));
+        assert_eq!(catalog.of("mine/").count(), catalog.of("openai").count());
     }
 }

@@ -3,6 +3,7 @@
 
 mod home;
 mod owner;
+mod supply;
 
 use crate::id::{KeyId, LimitId, Ulid};
 use crate::key::{Key, KeyKind, KeyState, SecretRecord};
@@ -15,6 +16,7 @@ use crate::zone::Zone;
 
 pub use home::{Home, Place};
 pub use owner::{NewOwner, OwnerChange};
+pub use supply::{CredentialChange, ProviderChange, SupplyChange};
 
 /// Who acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

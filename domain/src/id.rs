@@ -161,6 +161,8 @@ macro_rules! ids {
 }
 
 ids! {
+    /// One of our secrets for a provider.
+    CredentialId = "cred";
     /// One call's hold in the ledger; also the id of its ledger row.
     HoldId = "att";
     // The internal API's document shows it as `ak_…`: whoever holds either may use it everywhere.

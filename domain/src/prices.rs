@@ -225,6 +225,15 @@ impl Prices {
         Self(vec![Offer { rates, ..Offer::default() }])
     }
 
+    /// Whether one set of rates holds always and for everyone.
+    pub fn is_flat(&self) -> bool {
+        match self.0.as_slice() {
+            [only] => only.tier.is_none() && only.minutes.is_none() && only.over.is_empty(),
+            [] => true,
+            _ => false,
+        }
+    }
+
     /// Whether nothing is known.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -111,6 +111,8 @@ codes! {
     InvalidUpgrade = "invalid_upgrade", 400, InvalidRequest, Never;
     /// A rule that makes no sense or names nothing that exists.
     InvalidRule = "invalid_rule", 400, InvalidRequest, Never;
+    /// A provider's address that nobody may send a secret to.
+    DestinationNotAllowed = "destination_not_allowed", 400, InvalidRequest, Never;
     /// One call alone may use more than a limit allows at all.
     RequestExceedsLimit = "request_exceeds_limit", 400, InvalidRequest, Never;
     /// An `Idempotency-Key` that stands for another request.

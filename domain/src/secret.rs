@@ -134,6 +134,11 @@ impl Mask {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The end of it: three dots and the last four characters, where there are so many to show.
+    pub fn hint(&self) -> &str {
+        self.0.find("...").and_then(|dots| self.0.get(dots..)).unwrap_or("...")
+    }
 }
 
 /// The looks of secrets that are minted here. The look decides nothing about what a secret opens.
@@ -303,7 +308,8 @@ mod tests {
         let mask = Kind::Live.mint(&entropy()).mask();
         assert_eq!((mask.first(), mask.as_str().len()), ("lr_live_", "lr_live_...".len() + 4));
         assert_eq!(Secret::new("sk-xyz789".to_owned()).mask().as_str(), "...");
-        assert_eq!(Secret::new("sk-abc123def4567".to_owned()).mask().as_str(), "sk-...4567");
+        let mask = Secret::new("sk-abc123def4567".to_owned()).mask();
+        assert_eq!((mask.as_str(), mask.hint()), ("sk-...4567", "...4567"));
     }
 
     #[test]

@@ -3,10 +3,15 @@
 //! command line asked for it. How a surface words its JSON is not known here.
 
 mod correction;
+mod credentials;
 mod effective;
 mod explain;
 mod idempotency;
 mod owners;
+mod prices;
+mod providers;
+mod supply;
+mod trail;
 mod usage;
 
 use std::sync::Arc;
@@ -15,18 +20,23 @@ use domain::command::{Actor, Home, KeyChange, NewKey, Place, RulesChange, revoke
 use domain::key::{Key, KeyKind, KeyState, SecretRecord};
 use domain::secret::{self, Digest, Kind, Mask};
 use domain::{Code, Entropy, KeyId, Pattern, Refusal, Rules, Scope, Secret, Timestamp};
-use store::{Act, KeyQuery, NotChanged};
+use store::{Act, By, KeyQuery, NotChanged};
 
 use crate::call::Call;
 use crate::failure::Failure;
 use crate::gate::Gate;
 use crate::relay::Guard;
+use crate::sources::Sources;
 
 pub use correction::Truth;
+pub use credentials::{Health, ListedCredential};
 pub use effective::{Effective, Found, From, Layer, Standing};
 pub use explain::{Explanation, Question, Verdict};
 pub use idempotency::{Answering, Running};
 pub use owners::{OwnerKind, no_such};
+pub use prices::{ListedAlias, ListedPrice, PriceQuery};
+pub use providers::ListedProvider;
+pub use supply::Said;
 pub use usage::{Leaders, Leading};
 
 /// The largest body that is read here.
@@ -38,6 +48,8 @@ pub struct Desk {
     pub entropy: Arc<dyn Entropy>,
     /// Signs the marks that lists hand out to go on from.
     pub list_secret: Secret,
+    /// What the models in force are put together from.
+    pub sources: Arc<Sources>,
     /// Held while a charge is corrected, so that no two corrections give back the same money.
     pub correcting: tokio::sync::Mutex<()>,
     /// Requests that may be sent again, while they are answered.
@@ -201,10 +213,11 @@ impl Desk {
 
     /// A rule that names nothing is a rule with a mistake in it: it is told when it is written.
     fn check_names(&self, rules: &Rules) -> Result<(), Refusal> {
+        let known = self.gate.models.load();
         let models =
             [("allowed_models", &rules.allowed_models), ("denied_models", &rules.denied_models)];
         for (list, patterns) in models {
-            let unknown = |name: &Pattern| !self.gate.models.knows_model(name.as_str());
+            let unknown = |name: &Pattern| !known.knows_model(name.as_str());
             refuse_first(list, "model", patterns, unknown)?;
         }
         let providers = [
@@ -212,7 +225,7 @@ impl Desk {
             ("denied_providers", &rules.denied_providers),
         ];
         for (list, patterns) in providers {
-            let unknown = |name: &Pattern| !self.gate.models.knows_provider(name.as_str());
+            let unknown = |name: &Pattern| !known.knows_provider(name.as_str());
             refuse_first(list, "provider", patterns, unknown)?;
         }
         Ok(())
@@ -305,6 +318,11 @@ fn taken() -> Refusal {
 fn act(actor: Actor, action: &'static str, subject: &impl ToString, at: Timestamp) -> Act {
     let once = idempotency::current();
     Act { at, actor: actor.name(), action, subject: subject.to_string(), once }
+}
+
+/// Who makes several acts of one request.
+fn by(actor: Actor, at: Timestamp) -> By {
+    By { actor: actor.name(), at, once: idempotency::current() }
 }
 
 /// Why nothing was changed; `missing` where there is nothing to change.

@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use data_encoding::HEXLOWER;
 use domain::secret::Kind;
 use domain::{Clock, Digest, Entropy, Secret};
+use parking_lot::Mutex;
 use store::{Health, Options, Recovery, Store};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
@@ -21,8 +23,10 @@ use crate::ids::Ids;
 use crate::keyless;
 use crate::lane::Lane;
 use crate::models::Models;
+use crate::sources::{self, Configured, Sources};
 use crate::upstream::Upstream;
 use crate::upstream::demo::Demo;
+use crate::vault::Vault;
 
 /// A running Weir.
 pub struct App {
@@ -85,11 +89,11 @@ impl App {
         } else {
             None
         };
-        let models = Models::build(&mut config)?;
+        let (sources, models) = control.block_on(sources(&store, &mut config))?;
         let gate = Arc::new(Gate {
             clock: Arc::clone(&clock),
             store,
-            models,
+            models: ArcSwap::from_pointee(models),
             wire: config.limits,
             ids,
             tasks: TaskTracker::new(),
@@ -107,6 +111,7 @@ impl App {
             gate: Arc::clone(&gate),
             entropy: Arc::clone(&entropy),
             list_secret,
+            sources,
             correcting: tokio::sync::Mutex::new(()),
             running: Running::default(),
         });
@@ -115,21 +120,17 @@ impl App {
         let demo = Demo::new(clock, Arc::new(Ids::new(&*entropy)), demo_pace);
         let (stop, stopping) = watch::channel(false);
         let count = if config.threads == 0 { cores() } else { config.threads };
+        let private = desk.sources.configured.private_destinations;
+        let lane = || Lane {
+            gate: Arc::clone(&gate),
+            desk: Arc::clone(&desk),
+            upstream: Arc::new(Upstream::new(config.limits, tls.clone(), demo.clone(), private)),
+            control: control.handle().clone(),
+        };
         let lanes = (0..count)
-            .map(|number| {
-                let lane = Lane {
-                    gate: Arc::clone(&gate),
-                    desk: Arc::clone(&desk),
-                    upstream: Arc::new(Upstream::new(config.limits, tls.clone(), demo.clone())),
-                    control: control.handle().clone(),
-                };
-                let listener = listener.try_clone().map_err(StartFault::Thread)?;
-                let stopping = stopping.clone();
-                let name = format!("weir-lane-{number}");
-                let run = move || lane.run(listener, stopping);
-                std::thread::Builder::new().name(name).spawn(run).map_err(StartFault::Thread)
-            })
-            .collect::<Result<Vec<_>, _>>()?;
+            .map(|number| spawn(number, lane(), &listener, &stopping))
+            .collect::<std::io::Result<Vec<_>>>()
+            .map_err(StartFault::Thread)?;
         Ok(Self { address, desk, stop, lanes, control, made_master_key })
     }
 
@@ -184,6 +185,17 @@ fn options(config: &Config) -> Options {
         lookback_seconds: usual.lookback_seconds.max(config.defaults.longest_rolling()),
         ..usual
     }
+}
+
+fn spawn(
+    number: usize,
+    lane: Lane,
+    listener: &std::net::TcpListener,
+    stopping: &watch::Receiver<bool>,
+) -> std::io::Result<JoinHandle<()>> {
+    let (listener, stopping) = (listener.try_clone()?, stopping.clone());
+    let run = move || lane.run(listener, stopping);
+    std::thread::Builder::new().name(format!("weir-lane-{number}")).spawn(run)
 }
 
 /// What opening the ledger found and mended.
@@ -263,6 +275,24 @@ async fn master(
     let digest = secret.digest();
     store.set_meta(NAME, HEXLOWER.encode(digest.bytes())).await?;
     Ok((digest, Some(secret)))
+}
+
+/// What can be called, from the settings and the store; and what it is put together from. The key that
+/// was given seals; the one in the data directory, where there is one, still opens what it sealed.
+async fn sources(store: &Store, config: &mut Config) -> Result<(Arc<Sources>, Models), StartFault> {
+    let mut vault = Vault::default();
+    let kept = store.credential_key()?;
+    for key in config.encryption_key.iter().chain(&kept) {
+        if vault.add(key).is_err() {
+            tracing::error!("credential.key in the data directory is damaged: it opens nothing");
+        }
+    }
+    let configured = Configured::take(config);
+    let supply = store.supply().await?;
+    let models = Models::build(&configured, &supply, &vault, None)?;
+    sources::tell(&configured, &supply, &vault, &models);
+    let (vault, changing) = (Mutex::new(vault), tokio::sync::Mutex::new(()));
+    Ok((Arc::new(Sources { configured, vault, changing }), models))
 }
 
 async fn list_secret(store: &Store, entropy: &dyn Entropy) -> Result<Secret, StartFault> {

@@ -16,6 +16,7 @@ use store::Durability;
 use crate::config::raw::{Raw, Setting};
 use crate::prices::OverrideSetting;
 use crate::providers::{self, ProviderSettings};
+use crate::vault::{NotAKey, Vault};
 
 /// Everything an operator can set, resolved.
 #[derive(Debug)]
@@ -29,6 +30,13 @@ pub struct Config {
     pub log_json: bool,
     pub master_key: Option<Secret>,
     pub default_provider: Option<String>,
+    /// Seals credentials that are added over the admin API.
+    pub encryption_key: Option<Secret>,
+    /// Whether providers that are added over the admin API may be on this machine or in private
+    /// networks.
+    pub private_destinations: bool,
+    /// Whether the demo is there only while no other provider is.
+    pub demo_steps_aside: bool,
     pub allow_unauthenticated: bool,
     pub organization_routes: bool,
     pub stored_objects: bool,
@@ -119,6 +127,18 @@ pub const SETTINGS: &[Setting] = &[
         env: "WEIR_DEFAULT_PROVIDER",
         default: "",
         doc: "Provider for model names that no catalogue and no pattern knows.",
+    },
+    Setting {
+        name: "encryption-key-file",
+        env: "WEIR_ENCRYPTION_KEY_FILE",
+        default: "",
+        doc: "File with the key that credentials added over the admin API are sealed with: 32 bytes in hexadecimal or base64. The variable WEIR_ENCRYPTION_KEY goes before it. With neither, one is made in credential.key of the data directory.",
+    },
+    Setting {
+        name: "allow-private-destinations",
+        env: "WEIR_ALLOW_PRIVATE_DESTINATIONS",
+        default: "false",
+        doc: "Let providers that are added over the admin API be on this machine or in private networks. Those in this file may be anywhere.",
     },
     Setting {
         name: "allow-unauthenticated",
@@ -276,6 +296,9 @@ impl Config {
             },
             master_key: master_key(raw)?,
             default_provider,
+            encryption_key: encryption_key(raw)?,
+            private_destinations: boolean(raw, "allow-private-destinations")?,
+            demo_steps_aside: demo.is_none(),
             allow_unauthenticated: boolean(raw, "allow-unauthenticated")?,
             organization_routes: boolean(raw, "organization-routes")?,
             stored_objects: match raw.text("stored-objects") {
@@ -301,6 +324,16 @@ impl Config {
 fn team_share(raw: &Raw) -> Result<u8, BadSetting> {
     let share = number(raw, "team-share").ok().filter(|percent| (1..=100).contains(percent));
     share.ok_or_else(|| bad(raw, "team-share", "a whole number from 1 to 100"))
+}
+
+fn encryption_key(raw: &mut Raw) -> Result<Option<Secret>, BadSetting> {
+    let Some((secret, source)) = raw.encryption_key.take() else { return Ok(None) };
+    match Vault::default().add(&secret) {
+        Ok(()) => Ok(Some(secret)),
+        Err(NotAKey) => Err(BadSetting(format!(
+            "The encryption key ({source}) is not 32 bytes in hexadecimal or base64. Make one with 'openssl rand -hex 32', or leave it out to have one made."
+        ))),
+    }
 }
 
 /// A level, or a filter that names places; a mistyped level would silence the log.

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use arc_swap::ArcSwap;
 use domain::key::{Key, KeyKind};
 use domain::ledger::{Fit, Now};
 use domain::refusal::{Code, Refusal};
@@ -33,7 +34,8 @@ use crate::wire;
 pub struct Gate {
     pub clock: Arc<dyn Clock>,
     pub store: Arc<Store>,
-    pub models: Models,
+    /// What can be called. Another takes its place when that changes; calls in flight keep theirs.
+    pub models: ArcSwap<Models>,
     pub wire: WireLimits,
     pub ids: Ids,
     /// Work that outlives its client; a stop waits for it.
@@ -87,8 +89,7 @@ pub async fn serve(
     let now = gate.moment();
 
     // May they have it? Rules narrow the routes; a refusal names the rule that emptied them.
-    let routes = gate.models.routes(relay, &request.ask.model)?; // 400 404 503
-    let permit = gate.admit(caller, routes, now.wall)?; // 403 404
+    let permit = gate.admit(caller, relay, &request.ask.model, now.wall)?; // 400 403 404 503
     let limits = gate.limits(permit.caller());
     refuse_unmeterable(&permit, relay.metering, &limits)?; // 403
     refuse_detours(&permit, &request)?; // 403
@@ -201,10 +202,14 @@ impl Gate {
     fn admit(
         &self,
         caller: Caller,
-        routes: Vec<Arc<Route>>,
+        relay: Relay,
+        model: &str,
         when: Timestamp,
     ) -> Result<Permit<Arc<Route>>, Refusal> {
-        rule::admit(caller, routes, |route| route.target(when), |name| self.models.alias(name))
+        // Looked at once: names and rules are judged by the same models.
+        let models = self.models.load();
+        let routes = models.routes(relay, model)?;
+        rule::admit(caller, routes, |route| route.target(when), |name| models.alias(name))
     }
 
     /// The key with everything above it.

@@ -3,7 +3,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use domain::{Entropy, HoldId, KeyId, LimitId, ProjectId, RequestId, TeamId, Timestamp, UserId};
+use domain::{
+    CredentialId, Entropy, HoldId, KeyId, LimitId, ProjectId, RequestId, TeamId, Timestamp, UserId,
+};
 
 /// Makes ids. Shared by all threads.
 pub struct Ids {
@@ -18,6 +20,10 @@ impl Ids {
         let (low, high) = bytes.split_at(8);
         let word = |half: &[u8]| half.iter().fold(0, |word, byte| (word << 8) | u64::from(*byte));
         Self { seed: [word(low), word(high)], next: AtomicU64::new(0) }
+    }
+
+    pub fn credential(&self, at: Timestamp) -> CredentialId {
+        CredentialId::new(at, self.random())
     }
 
     pub fn hold(&self, at: Timestamp) -> HoldId {

@@ -135,7 +135,7 @@ fn find(request: &Request<Incoming>) -> Result<(&'static Endpoint, Option<String
         Failure::from(Refusal::new(Code::UnknownUrl, message))
     };
     if *request.method() == Method::CONNECT {
-        return Err(Failure::Method("GET, POST, PATCH, DELETE".to_owned()));
+        return Err(Failure::Method("GET, POST, PUT, PATCH, DELETE".to_owned()));
     }
     let matched = surface::find(request.uri().path()).ok_or_else(unknown)?;
     let row = matched.row(request.method()).map_err(Failure::Method)?;

@@ -1,56 +1,25 @@
 //! From a model's name to the routes that lead to it. The catalogue prices and bounds; it does not
 //! gate: what is configured can be called. Rules are applied to what comes out of here.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+mod provider;
 
-use domain::catalog::{Catalog, Mode, Model};
-use domain::{Code, Override, Pattern, Prices, Rates, Refusal};
-use http::{HeaderName, HeaderValue};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use data_encoding::HEXLOWER;
+use domain::catalog::{Catalog, Model};
+use domain::{Code, Digest, Override, Place, Refusal, Supply};
 use parking_lot::RwLock;
 
-use crate::config::{BadSetting, Config};
+use crate::config::BadSetting;
 use crate::prices::{self, PriceFault};
-use crate::providers::{self, OnHangup, ProviderSettings, Speaks};
-use crate::relay::{Api, Relay};
+use crate::providers::{self, ProviderSettings, Speaks};
+use crate::relay::Relay;
+use crate::sources::Configured;
 use crate::upstream::demo;
-use crate::wire::{self, Dialect};
+use crate::vault::Vault;
 
-/// A provider that can be called.
-#[derive(Debug)]
-pub struct Provider {
-    pub name: Arc<str>,
-    pub speaks: Speaks,
-    pub base_url: String,
-    pub on_hangup: OnHangup,
-    stream_options: bool,
-    models: Vec<Pattern>,
-    catalogue: String,
-    free: bool,
-    credentials: Vec<Arc<Credential>>,
-    turn: AtomicUsize,
-}
-
-/// Our secret for a provider, ready to be sent. `Debug` shows its name only.
-pub struct Credential {
-    pub name: Arc<str>,
-    pub header: Option<(HeaderName, HeaderValue)>,
-    rests_until: AtomicU64,
-}
-
-impl std::fmt::Debug for Credential {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Credential({})", self.name)
-    }
-}
-
-impl Credential {
-    /// It is not used before this moment of the monotonic clock, in microseconds.
-    pub fn rest_until(&self, micros: u64) {
-        self.rests_until.store(micros, Ordering::Relaxed);
-    }
-}
+pub use provider::{Credential, Provider};
 
 /// One way to a model.
 #[derive(Debug)]
@@ -62,182 +31,103 @@ pub struct Route {
     pub also: Vec<String>,
     /// What the catalogue or the operator says about it; `None` where nobody knows its price.
     pub priced: Option<Arc<Model>>,
+    /// Which prices these are.
+    pub price_version: Arc<str>,
 }
 
-/// All providers and names.
+/// All providers and names. Never changes: what is configured anew is a new one, and calls in flight
+/// keep the one they began with.
 pub struct Models {
     providers: Vec<Arc<Provider>>,
     catalog: Catalog,
     aliases: HashMap<String, String>,
     default_provider: Option<Arc<Provider>>,
     pub price_version: Arc<str>,
-    /// Names that were resolved before: what is configured does not change while we run.
+    /// Names that were resolved before.
     resolved: RwLock<HashMap<String, Arc<[Arc<Route>]>>>,
 }
 
 /// Names remembered; beyond it each is resolved anew.
 const RESOLVED_MAX: usize = 10_000;
 
-impl Provider {
-    fn new(settings: ProviderSettings) -> Self {
-        let credentials = settings.credentials.iter().map(|credential| {
-            let secret = credential.secret.expose();
-            let (name, text) = match settings.speaks {
-                Speaks::OpenAi | Speaks::Demo => ("authorization", format!("Bearer {secret}")),
-                Speaks::Anthropic => ("x-api-key", secret.to_owned()),
-            };
-            // A secret that no header can carry leaves the header out, and the provider says so.
-            let value = HeaderValue::from_str(&text).ok().map(|mut value| {
-                value.set_sensitive(true);
-                (HeaderName::from_static(name), value)
-            });
-            Arc::new(Credential {
-                name: credential.name.as_str().into(),
-                header: value,
-                rests_until: AtomicU64::new(0),
-            })
-        });
-        let mut credentials: Vec<_> = credentials.collect();
-        if credentials.is_empty() {
-            credentials.push(Arc::new(Credential {
-                name: "none".into(),
-                header: None,
-                rests_until: AtomicU64::new(0),
-            }));
-        }
-        Self {
-            name: settings.name.as_str().into(),
-            speaks: settings.speaks,
-            base_url: settings.base_url,
-            on_hangup: settings.on_hangup,
-            stream_options: settings.stream_options,
-            models: settings.models,
-            catalogue: settings.catalogue,
-            free: settings.free,
-            credentials,
-            turn: AtomicUsize::new(0),
-        }
-    }
-
-    /// The credentials to try at `monotonic` microseconds, the one whose turn it is first.
-    pub fn credentials(&self, monotonic: u64) -> smallvec::SmallVec<[Arc<Credential>; 2]> {
-        let count = self.credentials.len();
-        let first = if count == 1 { 0 } else { self.turn.fetch_add(1, Ordering::Relaxed) % count };
-        let in_turn = self.credentials[first..].iter().chain(&self.credentials[..first]);
-        let awake = |credential: &&Arc<Credential>| {
-            credential.rests_until.load(Ordering::Relaxed) <= monotonic
-        };
-        let rested: smallvec::SmallVec<[_; 2]> = in_turn.clone().filter(awake).cloned().collect();
-        // A provider whose credentials all rest is not given up: one of them may be right again.
-        if rested.is_empty() { in_turn.cloned().collect() } else { rested }
-    }
-
-    /// Whether usage has to be asked for on the client's behalf, and the extra chunk taken out.
-    pub fn injects_usage(&self, request: &wire::Request) -> bool {
-        self.stream_options && request.ask.stream && !request.usage_asked
-    }
-
-    /// The member this provider reads the maximum of a chat's output from, where it is not OpenAI's
-    /// own newer one: compatible providers know `max_tokens`, and some know no other.
-    pub fn cap_name(&self, dialect: Dialect) -> Option<&'static str> {
-        (dialect == Dialect::Chat && self.catalogue != "openai").then_some("max_tokens")
-    }
-
-    /// Whether a call can be kept to the plain service tier by asking for it.
-    pub fn pins_tier(&self, dialect: Dialect) -> bool {
-        self.catalogue == "openai" && matches!(dialect, Dialect::Chat | Dialect::Responses)
-    }
-
-    /// Whether its models are those of a provider of the catalogue.
-    pub fn has_models_of(&self, catalogue: &str) -> bool {
-        self.catalogue == catalogue
-    }
-
-    fn serves(&self, relay: Relay) -> bool {
-        match self.speaks {
-            Speaks::OpenAi => relay.api == Api::OpenAi,
-            Speaks::Anthropic => relay.api == Api::Anthropic,
-            Speaks::Demo => relay.dialect == Dialect::Chat,
-        }
-    }
-
-    /// A model of this provider as the catalogue knows it, or as free as the operator declared it.
-    fn known(&self, catalog: &Catalog, name: &str) -> Option<Arc<Model>> {
-        let model = catalog.model(&self.catalogue, name).cloned();
-        let model = if self.free {
-            let unlisted = || Model {
-                provider: self.name.to_string(),
-                name: name.to_owned(),
-                mode: Mode::Other,
-                context_tokens: None,
-                max_output_tokens: None,
-                deprecated_on: None,
-                also: Vec::new(),
-                shapes: Vec::new(),
-                source: "operator".to_owned(),
-                prices: Prices::default(),
-            };
-            Some(Model { prices: Prices::flat(Rates::free()), ..model.unwrap_or_else(unlisted) })
-        } else {
-            model
-        };
-        model.filter(|model| !model.prices.is_empty()).map(Arc::new)
-    }
-}
-
 impl Models {
-    /// From the settings: takes providers and aliases out of them.
+    /// From the settings and what the store holds beside them, with credentials that `vault` opens.
+    /// Takes over what was learned about credentials `before`. What the store holds and the settings
+    /// contradict is left out; `sources` tells what.
     ///
     /// # Errors
-    /// A price or an alias that makes no sense.
-    pub fn build(config: &mut Config) -> Result<Self, BadSetting> {
+    /// A price or an alias in the settings that makes no sense.
+    pub fn build(
+        configured: &Configured,
+        supply: &Supply,
+        vault: &Vault,
+        before: Option<&Self>,
+    ) -> Result<Self, BadSetting> {
         let bad_price = |fault: PriceFault| BadSetting(format!("In the settings, {fault}."));
-        let sections: Vec<_> = config.providers.iter().map(|p| p.catalogue.as_str()).collect();
-        let mut overrides = demo::models();
-        for price in &config.prices {
-            let Some(provider) = config.providers.iter().find(|p| p.name == price.provider) else {
-                return Err(BadSetting(format!(
-                    "A price names the provider '{}', and none is configured with that name.",
-                    price.provider
-                )));
+        let all = configured.with(supply);
+        let sections: Vec<_> = all.iter().map(|provider| provider.catalogue.as_str()).collect();
+        let mut catalog =
+            prices::embedded(&sections).map_err(bad_price)?.with_overrides(demo::models());
+        let overrides = overrides(configured, supply, &all)?;
+        let own: HashSet<_> = overrides.iter().map(|own| own.provider.clone()).collect();
+        for provider in all.iter().filter(|provider| own.contains(&provider.name)) {
+            catalog = catalog.with_copy(&provider.catalogue, &own_shelf(&provider.name));
+        }
+        let version = version(catalog.version(), &overrides, &all);
+        let catalog = catalog.with_overrides(overrides.into_iter().map(|own| {
+            let provider = own_shelf(&own.provider);
+            Override { provider, ..own }
+        }));
+        let provider = |settings: &ProviderSettings| {
+            let shelf = if own.contains(&settings.name) {
+                own_shelf(&settings.name)
+            } else {
+                settings.catalogue.clone()
             };
-            let own = price.read().map_err(bad_price)?;
-            overrides.push(Override { provider: provider.catalogue.clone(), ..own });
-        }
-        let catalog = prices::embedded(&sections).map_err(bad_price)?.with_overrides(overrides);
-        let default = config.default_provider.clone();
-        let aliases = std::mem::take(&mut config.aliases);
-        let providers = std::mem::take(&mut config.providers);
-        let models = Self::new(providers, catalog, aliases, default.as_deref());
-        for (alias, target) in &models.aliases {
-            if models.aliases.contains_key(target) || models.resolve(alias).is_empty() {
-                return Err(BadSetting(format!(
-                    "The alias '{alias}' stands for '{target}', and no configured provider has that."
-                )));
-            }
-        }
-        Ok(models)
-    }
-
-    fn new(
-        providers: Vec<ProviderSettings>,
-        catalog: Catalog,
-        aliases: Vec<(String, String)>,
-        default_provider: Option<&str>,
-    ) -> Self {
-        let providers: Vec<_> =
-            providers.into_iter().map(|settings| Arc::new(Provider::new(settings))).collect();
+            let before = before.and_then(|before| before.provider(&settings.name));
+            let added = vault.opened(supply, &settings.name);
+            Arc::new(Provider::new(settings, added.as_deref(), shelf, before.map(Arc::as_ref)))
+        };
+        let providers: Vec<_> = all.iter().map(|settings| provider(settings)).collect();
+        let default_provider = configured.default_provider.as_deref();
         let default_provider =
-            providers.iter().find(|p| Some(&*p.name) == default_provider).cloned();
-        let price_version = Arc::from(catalog.version());
-        Self {
+            providers.iter().find(|provider| Some(&*provider.name) == default_provider).cloned();
+        let added = supply.aliases().map(|alias| (alias.name.clone(), alias.model.clone()));
+        let models = Self {
             providers,
             catalog,
-            aliases: aliases.into_iter().collect(),
+            aliases: added.chain(configured.aliases.iter().cloned()).collect(),
             default_provider,
-            price_version,
+            price_version: version.into(),
             resolved: RwLock::new(HashMap::new()),
+        };
+        let in_settings = |alias: &&(String, String)| models.is_dangling(&alias.0);
+        match configured.aliases.iter().find(in_settings) {
+            None => Ok(models),
+            Some((alias, target)) => Err(BadSetting(format!(
+                "The alias '{alias}' stands for '{target}', and no configured provider has that."
+            ))),
         }
+    }
+
+    /// Whether an alias stands for nothing that can be called, or for another alias.
+    pub fn is_dangling(&self, alias: &str) -> bool {
+        self.alias(alias).is_some_and(|target| {
+            self.aliases.contains_key(target) || self.resolve(alias).is_empty()
+        })
+    }
+
+    /// The provider of this name.
+    pub fn provider(&self, name: &str) -> Option<&Arc<Provider>> {
+        self.providers.iter().find(|provider| *provider.name == *name)
+    }
+
+    /// The models of a provider that the catalogue lists, as calls to it are priced.
+    pub fn priced(&self, provider: &Provider) -> impl Iterator<Item = Model> {
+        self.catalog.of(&provider.shelf).map(|model| {
+            let known = provider.known(&self.catalog, &model.name);
+            known.map_or_else(|| model.clone(), Arc::unwrap_or_clone)
+        })
     }
 
     /// What an operator's alias stands for.
@@ -245,16 +135,16 @@ impl Models {
         self.aliases.get(name).map(String::as_str)
     }
 
-    /// Whether a rule may name this model: it is an alias, a pattern, in the catalogue of some
+    /// Whether a rule may name this model: it is an alias, a pattern, priced, in the catalogue of some
     /// provider, or at a configured one whose models nobody has listed.
     pub fn knows_model(&self, name: &str) -> bool {
-        let unlisted = |route: &Arc<Route>| {
-            name.starts_with(&format!("{}/", route.provider.name))
-                || self.catalog.of(&route.provider.catalogue).next().is_none()
+        let known = |route: &Arc<Route>| {
+            let provider = &route.provider;
+            name.starts_with(&format!("{}/", provider.name))
+                || self.catalog.model(&provider.shelf, &route.model).is_some()
+                || self.catalog.of(&provider.catalogue).next().is_none()
         };
-        if name.contains('*')
-            || self.alias(name).is_some()
-            || self.resolve(name).iter().any(unlisted)
+        if name.contains('*') || self.alias(name).is_some() || self.resolve(name).iter().any(known)
         {
             return true;
         }
@@ -269,7 +159,7 @@ impl Models {
     /// pattern.
     pub fn knows_provider(&self, name: &str) -> bool {
         name.contains('*')
-            || self.providers.iter().any(|provider| *provider.name == *name)
+            || self.provider(name).is_some()
             || providers::is_known(name)
             || prices::embedded_providers().any(|known| known == name)
     }
@@ -313,7 +203,8 @@ impl Models {
             if !routes.iter().any(|route| Arc::ptr_eq(&route.provider, provider)) {
                 let provider = Arc::clone(provider);
                 let (model, also, priced) = (Arc::from(""), Vec::new(), None);
-                routes.push(Arc::new(Route { provider, model, also, priced }));
+                let price_version = Arc::clone(&self.price_version);
+                routes.push(Arc::new(Route { provider, model, also, priced, price_version }));
             }
         }
         if routes.is_empty() {
@@ -339,15 +230,14 @@ impl Models {
 
     fn search(&self, name: &str) -> Vec<Arc<Route>> {
         if let Some((provider, model)) = name.split_once('/')
-            && let Some(provider) = self.providers.iter().find(|p| *p.name == *provider)
+            && let Some(provider) = self.provider(provider)
             && !model.is_empty()
         {
             return vec![self.route(provider, model)];
         }
         // The demo's names are too plain to stand alone: they need `demo/` before them.
         let listed = |provider: &&Arc<Provider>| {
-            provider.speaks != Speaks::Demo
-                && self.catalog.model(&provider.catalogue, name).is_some()
+            provider.speaks != Speaks::Demo && self.catalog.model(&provider.shelf, name).is_some()
         };
         let patterned =
             |provider: &&Arc<Provider>| provider.models.iter().any(|pattern| pattern.fits(name));
@@ -364,7 +254,7 @@ impl Models {
 
     fn route(&self, provider: &Arc<Provider>, model: &str) -> Arc<Route> {
         let priced = provider.known(&self.catalog, model);
-        let known = self.catalog.model(&provider.catalogue, model);
+        let known = self.catalog.model(&provider.shelf, model);
         let also = known.map(|known| {
             let names = known.also.iter().chain([&known.name]);
             names.filter(|name| *name != model).cloned().collect()
@@ -374,6 +264,7 @@ impl Models {
             model: Arc::from(model),
             also: also.unwrap_or_default(),
             priced,
+            price_version: Arc::clone(&self.price_version),
         })
     }
 
@@ -396,7 +287,7 @@ impl Models {
             }
         }
         for provider in &self.providers {
-            for model in self.catalog.of(&provider.catalogue) {
+            for model in self.catalog.of(&provider.shelf) {
                 let bare = self.resolve(&model.name);
                 let leads_here =
                     bare.first().is_some_and(|route| Arc::ptr_eq(&route.provider, provider));
@@ -410,6 +301,48 @@ impl Models {
         }
         listed
     }
+}
+
+/// The store's prices and those of the settings, under their providers' own names. What the settings
+/// say counts.
+fn overrides(
+    configured: &Configured,
+    supply: &Supply,
+    all: &[Arc<ProviderSettings>],
+) -> Result<Vec<Override>, BadSetting> {
+    let exists = |name: &str| all.iter().any(|provider| provider.name == name);
+    let added = supply.prices().filter(|price| {
+        exists(&price.provider) && !configured.has(&Place::price(&price.provider, &price.model))
+    });
+    let mut overrides: Vec<_> = added.map(domain::supply::PriceRecord::to_override).collect();
+    for price in &configured.prices {
+        if !configured.providers.iter().any(|provider| provider.name == price.provider) {
+            return Err(BadSetting(format!(
+                "A price names the provider '{}', and none is configured with that name.",
+                price.provider
+            )));
+        }
+        let own = price.read();
+        overrides.push(own.map_err(|fault| BadSetting(format!("In the settings, {fault}.")))?);
+    }
+    Ok(overrides)
+}
+
+/// Where a provider's models stand that are priced apart: under a name that no catalogue has.
+fn own_shelf(provider: &str) -> String {
+    format!("{provider}/")
+}
+
+/// Names these very prices: the catalogue's version, and a digest of what the operator says instead.
+fn version(catalogue: &str, overrides: &[Override], all: &[Arc<ProviderSettings>]) -> String {
+    let free = all.iter().filter(|provider| provider.free).map(|provider| &provider.name);
+    let free: Vec<_> = free.collect();
+    if overrides.is_empty() && free.is_empty() {
+        return catalogue.to_owned();
+    }
+    let digest = Digest::of(format!("{overrides:?}{free:?}").as_bytes());
+    let [first, second, third, fourth, ..] = digest.bytes();
+    format!("{catalogue}+{}", HEXLOWER.encode(&[*first, *second, *third, *fourth]))
 }
 
 fn not_found(name: &str) -> Refusal {

@@ -102,21 +102,28 @@ impl OverrideSetting {
     /// A price is no decimal number of dollars or finer than the unit, there is none, or there is
     /// one on a model that is free.
     pub fn read(&self) -> Result<Override, PriceFault> {
-        let rates = self.rates()?;
-        let model = || self.label();
-        let rates = match (self.free, rates == Rates::UNKNOWN) {
-            (true, true) => Rates::free(),
-            (false, false) => rates,
-            (true, false) => return Err(PriceFault::FreeAndPriced { model: model() }),
-            (false, true) => return Err(PriceFault::NoPrice { model: model() }),
-        };
         Ok(Override {
             provider: self.provider.clone(),
             name: self.model.clone(),
-            prices: Prices::flat(rates),
+            prices: Prices::flat(self.all_rates()?),
             context_tokens: self.context_tokens,
             max_output_tokens: self.max_output_tokens,
         })
+    }
+
+    /// The rates in it.
+    ///
+    /// # Errors
+    /// As [`OverrideSetting::read`].
+    pub fn all_rates(&self) -> Result<Rates, PriceFault> {
+        let rates = self.rates()?;
+        let model = || self.label();
+        match (self.free, rates == Rates::UNKNOWN) {
+            (true, true) => Ok(Rates::free()),
+            (false, false) => Ok(rates),
+            (true, false) => Err(PriceFault::FreeAndPriced { model: model() }),
+            (false, true) => Err(PriceFault::NoPrice { model: model() }),
+        }
     }
 
     fn rates(&self) -> Result<Rates, PriceFault> {

@@ -1,6 +1,7 @@
 //! Who can be asked for a model: the providers everybody knows, as data, and those the operator
 //! configured. How bytes reach them is `upstream`'s business; what their models cost, `prices`'.
 
+mod added;
 mod known;
 
 use domain::{Pattern, Secret};
@@ -8,6 +9,9 @@ use domain::{Pattern, Secret};
 use crate::config::BadSetting;
 use crate::config::raw::{ProviderTable, Raw};
 use known::{KNOWN, Known};
+
+pub use added::{check, make, settings};
+pub use domain::supply::OnHangup;
 
 /// The wire format a provider speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,15 +22,6 @@ pub enum Speaks {
     Anthropic,
     /// Ours: no network, answers made on the spot.
     Demo,
-}
-
-/// What is done with a stream whose client has gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnHangup {
-    /// The provider bills the rest all the same: read on, for its usage.
-    Drain,
-    /// The provider stops billing when the connection closes.
-    Cancel,
 }
 
 /// A provider's secret, under a name that may be shown.
@@ -48,6 +43,8 @@ pub struct ProviderSettings {
     pub free: bool,
     pub on_hangup: OnHangup,
     pub stream_options: bool,
+    /// Whether it may be outside only, and its host's addresses are looked at.
+    pub guarded: bool,
     /// A model to try first, where one is known.
     pub example: Option<String>,
     /// Where it was configured, for `weir config check`.
@@ -60,6 +57,12 @@ pub const DEMO: &str = "demo";
 /// Whether everybody knows a provider of this name.
 pub fn is_known(name: &str) -> bool {
     name == DEMO || KNOWN.iter().any(|known| known.name == name)
+}
+
+/// Whether a provider may be called so.
+fn is_name(name: &str) -> bool {
+    let sane = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+    (1..=64).contains(&name.len()) && name.bytes().all(sane) && name != DEMO
 }
 
 /// All providers that are configured, the environment's first, in the order of the table, then the
@@ -91,6 +94,7 @@ pub fn configured(raw: &Raw, demo: Option<bool>) -> Result<Vec<ProviderSettings>
             free: false,
             on_hangup: OnHangup::Cancel,
             stream_options: true,
+            guarded: false,
             example: Some("demo/story".to_owned()),
             source: "built in".to_owned(),
         });
@@ -154,6 +158,7 @@ fn from_known(
         free: table.free.unwrap_or(false),
         on_hangup: on_hangup(known.name, table.on_hangup.as_deref(), known.on_hangup)?,
         stream_options: table.stream_options.unwrap_or(true),
+        guarded: false,
         example: Some(known.example).filter(|example| !example.is_empty()).map(str::to_owned),
         source,
     }))
@@ -164,10 +169,7 @@ fn from_table(
     name: &str,
     table: &ProviderTable,
 ) -> Result<ProviderSettings, BadSetting> {
-    let sane = name
-        .bytes()
-        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
-    if name.is_empty() || name.len() > 64 || !sane || name == DEMO {
+    if !is_name(name) {
         return Err(BadSetting(format!(
             "Provider name '{name}' cannot be used: lower-case letters, digits, '-' and '_' make a name, and 'demo' is taken."
         )));
@@ -188,6 +190,7 @@ fn from_table(
         free: table.free.unwrap_or(false),
         on_hangup: on_hangup(name, table.on_hangup.as_deref(), OnHangup::Drain)?,
         stream_options: table.stream_options.unwrap_or(true),
+        guarded: false,
         example: None,
         source: file_source(raw),
     })

@@ -374,7 +374,7 @@ impl Reservation {
             cost,
             held: self.bound.money.unwrap_or_default(),
             tokens,
-            price_version: Arc::clone(&self.gate.models.price_version),
+            price_version: Arc::clone(&route.price_version),
             rates,
             stream: self.facts.stream,
             status: sent.status,

@@ -2,6 +2,9 @@
 //! serves it; nothing is answered that has no row. Rows translate and hand over: what may be done
 //! is decided in `gate` (calls to models) and `admin` (everything else).
 
+pub mod aliases;
+pub mod audit;
+pub mod credentials;
 pub mod effective;
 pub mod explain;
 pub mod fields;
@@ -15,6 +18,8 @@ pub mod openapi;
 pub mod operations;
 pub mod owners;
 pub mod page;
+pub mod prices;
+pub mod providers;
 pub mod reply;
 pub mod rules;
 pub mod usage;
@@ -65,6 +70,7 @@ use Metering::{Free, Unmetered, Usage};
 const GET: &[Method] = &[Method::GET];
 const POST: &[Method] = &[Method::POST];
 const PATCH: &[Method] = &[Method::PATCH];
+const PUT: &[Method] = &[Method::PUT];
 const DELETE: &[Method] = &[Method::DELETE];
 const GET_POST: &[Method] = &[Method::GET, Method::POST];
 const GET_DELETE: &[Method] = &[Method::GET, Method::DELETE];
@@ -340,6 +346,23 @@ pub static OURS: &[Endpoint] = &[
     }),
     ours("/api/v1/usage/calls", GET, Guard::Manager, usage::calls),
     ours("/api/v1/usage/calls/{attempt}/reconcile", POST, Guard::Master, usage::reconcile),
+    ours("/api/v1/providers", GET, Guard::Master, providers::list),
+    ours("/api/v1/providers", POST, Guard::Master, providers::create),
+    ours("/api/v1/providers/{name}", GET, Guard::Master, providers::show),
+    ours("/api/v1/providers/{name}", PATCH, Guard::Master, providers::update),
+    ours("/api/v1/providers/{name}", DELETE, Guard::Master, providers::remove),
+    ours("/api/v1/providers/{name}/credentials", GET, Guard::Master, credentials::list),
+    ours("/api/v1/providers/{name}/credentials", POST, Guard::Master, credentials::create),
+    ours("/api/v1/credentials/{id}", PATCH, Guard::Master, credentials::update),
+    ours("/api/v1/credentials/{id}", DELETE, Guard::Master, credentials::remove),
+    ours("/api/v1/prices", GET, Guard::Master, prices::list),
+    ours("/api/v1/prices/{*model}", PUT, Guard::Master, prices::set),
+    ours("/api/v1/prices/{*model}", DELETE, Guard::Master, prices::unset),
+    ours("/api/v1/aliases", GET, Guard::Master, aliases::list),
+    ours("/api/v1/aliases/{name}", GET, Guard::Master, aliases::show),
+    ours("/api/v1/aliases/{name}", PUT, Guard::Master, aliases::set),
+    ours("/api/v1/aliases/{name}", DELETE, Guard::Master, aliases::unset),
+    ours("/api/v1/audit", GET, Guard::Master, audit::list),
     ours("/healthz", GET, Guard::Open, operations::alive),
     ours("/readyz", GET, Guard::Open, operations::ready),
     ours("/openapi.json", GET, Guard::Open, openapi::show),
@@ -407,7 +430,7 @@ pub fn find(path: &str) -> Option<Matched> {
         !value.is_empty()
             && value.len() <= 256
             && value.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
-            && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:/@".contains(&b))
+            && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.~:/@".contains(&b))
     };
     if !parameters.iter().all(sane) {
         return None;

@@ -3,6 +3,7 @@
 
 pub mod demo;
 pub mod headers;
+mod resolver;
 
 use std::error::Error;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::call::Call;
@@ -26,10 +27,13 @@ use crate::pieces::Pieces;
 use crate::providers::Speaks;
 use crate::relay::Relay;
 use crate::wire;
+use resolver::Guarded;
 
 /// The connections of one data-plane thread to all providers.
 pub struct Upstream {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    /// To providers that were added over the admin API.
+    guarded: Client<HttpsConnector<HttpConnector<Guarded>>, Full<Bytes>>,
     demo: demo::Demo,
     limits: WireLimits,
 }
@@ -133,26 +137,21 @@ impl Outgoing {
 }
 
 impl Upstream {
-    pub fn new(limits: WireLimits, tls: rustls::ClientConfig, demo: demo::Demo) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(limits.connect_timeout));
-        connector.set_keepalive(Some(Duration::from_mins(1)));
-        // HTTP/1.1 only: over HTTP/2 the client opens one connection for each host and queues behind
-        // the provider's limit of streams, where long answers make new calls wait.
-        let connector = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(connector);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(Duration::from_secs(55))
-            .pool_max_idle_per_host(512)
-            .pool_timer(TokioTimer::new())
-            .retry_canceled_requests(true)
-            .build(connector);
-        Self { client, demo, limits }
+    /// `private` says whether providers that were added over the admin API may be on this machine or
+    /// in private networks.
+    pub fn new(
+        limits: WireLimits,
+        tls: rustls::ClientConfig,
+        demo: demo::Demo,
+        private: bool,
+    ) -> Self {
+        let guarded = HttpConnector::new_with_resolver(Guarded::new(private));
+        Self {
+            client: client(HttpConnector::new(), limits, tls.clone()),
+            guarded: client(guarded, limits, tls),
+            demo,
+            limits,
+        }
     }
 
     /// Sends `outgoing` and waits for the head of the answer.
@@ -166,15 +165,45 @@ impl Upstream {
             return Ok(self.demo.answer(&outgoing.model, &outgoing.body));
         }
         let request = outgoing.request(provider, credential)?;
-        match tokio::time::timeout(self.limits.first_byte_timeout, self.client.request(request))
-            .await
-        {
+        let answer = if provider.guarded {
+            self.guarded.request(request)
+        } else {
+            self.client.request(request)
+        };
+        match tokio::time::timeout(self.limits.first_byte_timeout, answer).await {
             Ok(Ok(answer)) => Ok(answer.map(Body::Http)),
             Ok(Err(error)) if error.is_connect() => Err(SendFault::Unreachable(error.into())),
             Ok(Err(error)) => Err(SendFault::Broke(error.into())),
             Err(_) => Err(SendFault::TimedOut),
         }
     }
+}
+
+fn client<R>(
+    mut connector: HttpConnector<R>,
+    limits: WireLimits,
+    tls: rustls::ClientConfig,
+) -> Client<HttpsConnector<HttpConnector<R>>, Full<Bytes>>
+where
+    HttpsConnector<HttpConnector<R>>: Connect + Clone,
+{
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(limits.connect_timeout));
+    connector.set_keepalive(Some(Duration::from_mins(1)));
+    // HTTP/1.1 only: over HTTP/2 the client opens one connection for each host and queues behind
+    // the provider's limit of streams, where long answers make new calls wait.
+    let connector = hyper_rustls::HttpsConnectorBuilder::new()
+        .with_tls_config(tls)
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(connector);
+    Client::builder(TokioExecutor::new())
+        .pool_idle_timeout(Duration::from_secs(55))
+        .pool_max_idle_per_host(512)
+        .pool_timer(TokioTimer::new())
+        .retry_canceled_requests(true)
+        .build(connector)
 }
 
 /// A provider's answer, part by part.

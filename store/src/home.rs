@@ -2,9 +2,11 @@
 //! the same ledger.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use domain::Secret;
 
 use crate::fault::Fault;
 
@@ -50,6 +52,32 @@ impl Home {
     /// The database of sums, which can be made again from the journal.
     pub(crate) fn sums(&self) -> PathBuf {
         self.dir.join("sums.db")
+    }
+
+    /// The key in `credential.key`, where there is such a file.
+    pub(crate) fn credential_key(&self) -> Result<Option<Secret>, Fault> {
+        let path = self.dir.join("credential.key");
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(Secret::new(text.trim().to_owned()))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Fault::disk("reading", &path, error)),
+        }
+    }
+
+    /// Writes it, whole or not at all; never over another.
+    pub(crate) fn keep_credential_key(&self, key: &Secret) -> Result<(), Fault> {
+        let path = self.dir.join("credential.key");
+        let unfinished = self.dir.join("credential.key.new");
+        let write = || {
+            let mut file = own_file().create(true).truncate(true).open(&unfinished)?;
+            file.write_all(key.expose().as_bytes())?;
+            file.write_all(b"\n")?;
+            file.sync_all()?;
+            std::fs::hard_link(&unfinished, &path)?;
+            std::fs::remove_file(&unfinished)?;
+            sync_dir(&self.dir)
+        };
+        write().map_err(|error| Fault::disk("writing", &path, error))
     }
 
     /// The directory of journal segments.

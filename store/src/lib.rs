@@ -23,8 +23,8 @@ use std::sync::Arc;
 
 use domain::ledger::{Balance, Fit, Now, Room, Want};
 use domain::{
-    Correction, Digest, HoldId, Key, KeyId, Lineage, Money, Owner, Row, Scope, ScopedLimit,
-    Timestamp,
+    Correction, Digest, HoldId, Key, KeyId, Lineage, Money, Owner, Row, Scope, ScopedLimit, Secret,
+    Supply, Timestamp,
 };
 use tokio::sync::oneshot;
 
@@ -45,7 +45,9 @@ pub use journal::search::{RowQuery, Rows};
 pub use journal::{DiskAct, DiskProbe, Durability, Health, Recovery};
 pub use ledger::{Held, NotReserved};
 
-pub use registry::{Act, AuditRow, Earlier, FirstAnswer, KeyQuery, NotChanged, OwnerQuery, Tag};
+pub use registry::{
+    Act, AuditQuery, AuditRow, By, Earlier, FirstAnswer, KeyQuery, NotChanged, OwnerQuery, Tag,
+};
 pub use sums::Sum;
 pub use usage::{Group, Order, UsageQuery, UsageReport, UsageSum};
 
@@ -96,7 +98,7 @@ pub struct Store {
     slow: Desk,
     ledger_dir: PathBuf,
     recovery: Recovery,
-    _home: Home,
+    home: Arc<Home>,
 }
 
 impl Store {
@@ -132,7 +134,7 @@ impl Store {
             slow: Desk::start("lists", database::reader(&records, &sums)?)?,
             ledger_dir: home.ledger(),
             recovery: report,
-            _home: home,
+            home: Arc::new(home),
         })
     }
 
@@ -239,9 +241,41 @@ impl Store {
         self.writer.ask(move |connection| registry::set_meta(connection, name, &value)).await
     }
 
-    /// Administrative acts, newest first, older than the one numbered `before`.
-    pub async fn audit(&self, before: Option<i64>, most: usize) -> Result<Vec<AuditRow>, Fault> {
-        self.slow.ask(move |connection| registry::audit::read(connection, before, most)).await
+    /// A page of administrative acts, newest first.
+    pub async fn audit(&self, query: AuditQuery) -> Result<Vec<AuditRow>, Fault> {
+        self.slow.ask(move |connection| registry::audit::read(connection, &query)).await
+    }
+
+    // ── the supply: providers, credentials, prices, aliases ──
+
+    /// All of it.
+    pub async fn supply(&self) -> Result<Supply, Fault> {
+        self.quick.ask(|connection| registry::supply::read(connection)).await
+    }
+
+    /// Reads the supply, lets `change` change it, and writes what is different, while nobody else
+    /// does; an audit row for every record that is. Times and revisions are not `change`'s to set.
+    /// Gives what `change` gave.
+    ///
+    /// The change is made even when nobody waits for this any more.
+    pub async fn update_supply<T: Send + 'static, E: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Supply) -> Result<T, E> + Send + 'static,
+        by: By,
+    ) -> Result<T, NotChanged<E>> {
+        self.writer.ask(move |connection| registry::supply::update(connection, change, &by)).await
+    }
+
+    /// The key that credentials are sealed with, where one was made here. It stands in a file of its
+    /// own, so that a copy of the database alone opens nothing.
+    pub fn credential_key(&self) -> Result<Option<Secret>, Fault> {
+        self.home.credential_key()
+    }
+
+    /// Keeps a key to seal credentials with. There must be none.
+    pub async fn keep_credential_key(&self, key: Secret) -> Result<(), Fault> {
+        let file = self.home.clone();
+        self.writer.ask(move |_| file.keep_credential_key(&key)).await
     }
 
     /// What became of the request `once` after `since`. Whatever was handed in before is done before.

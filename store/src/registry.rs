@@ -1,10 +1,11 @@
-//! Records: keys and their owners, notes about the instance, and the audit trail. Changes are made by one thread,
+//! Records: keys and their owners, what calls can go to, notes about the instance, and the audit trail. Changes are made by one thread,
 //! each in a transaction with its audit row, and are in the directory before they are answered.
 
 pub(crate) mod audit;
 pub(crate) mod list;
 pub(crate) mod once;
 pub(crate) mod owners;
+pub(crate) mod supply;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -20,13 +21,14 @@ use crate::fault::Fault;
 
 use audit::Shown;
 
-pub use audit::{Act, AuditRow};
+pub use audit::{Act, AuditQuery, AuditRow, By};
 pub use list::KeyQuery;
 pub use once::{Earlier, FirstAnswer, Tag};
 pub use owners::OwnerQuery;
 
 /// The schema's history. Steps that were shipped never change.
-pub(crate) const STEPS: &[&str] = &[include_str!("schema.sql"), include_str!("idempotency.sql")];
+pub(crate) const STEPS: &[&str] =
+    &[include_str!("schema.sql"), include_str!("idempotency.sql"), include_str!("supply.sql")];
 
 /// Why a record was not changed.
 #[derive(Clone, Debug)]

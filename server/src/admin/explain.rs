@@ -15,7 +15,7 @@ use super::{Desk, Effective};
 use crate::ceiling::{Ceiling, Size};
 use crate::failure::Failure;
 use crate::fit::{self, Length};
-use crate::models::Route;
+use crate::models::{Models, Route};
 use crate::relay::Relay;
 use crate::wire;
 
@@ -84,7 +84,8 @@ impl Desk {
         let lineage = self.gate.store.look_up_lineage(key).await?;
         let effective = self.effective_on_key(actor, id, asked_at).await?;
         let at = question.at.unwrap_or(asked_at);
-        let expand = |name: &str| self.gate.models.alias(name);
+        let models = self.gate.models.load_full();
+        let expand = |name: &str| models.alias(name);
         let address = question.address;
         let mut explanation = Explanation {
             verdict: Verdict::Allowed { output_tokens: None, clamped: false },
@@ -95,7 +96,7 @@ impl Desk {
             effective,
             want: None,
         };
-        let routes = self.explained_routes(&question);
+        let routes = explained_routes(&models, &question);
         if let Ok(routes) = &routes {
             let spoken = |route: &Arc<Route>| {
                 rule::explain(lineage.rules(), Route::target(route, at), expand)
@@ -103,47 +104,13 @@ impl Desk {
             explanation.routes =
                 routes.iter().map(|route| (Arc::clone(route), spoken(route))).collect();
         }
-        let allowed = self.judge(&lineage, &explanation.routes, routes.err(), address, at);
+        let allowed = judge(&models, &lineage, &explanation.routes, routes.err(), (address, at));
         let verdict = match allowed {
             Err(refusal) => (Verdict::Denied { refusal, succeeds_at: None }, None),
             Ok(routes) => self.fitting(&lineage, &routes, &question, at).await?,
         };
         (explanation.verdict, explanation.want) = verdict;
         Ok(explanation)
-    }
-
-    fn explained_routes(&self, question: &Question) -> Result<Vec<Arc<Route>>, Refusal> {
-        let name = &question.request.ask.model;
-        let mut first_no = None;
-        for relay in &question.relays {
-            match self.gate.models.routes(*relay, name) {
-                Ok(routes) => return Ok(routes),
-                Err(no) => first_no = first_no.or(Some(no)),
-            }
-        }
-        Err(first_no.unwrap_or_else(super::no_such_key))
-    }
-
-    /// The routes that remain, as the gate would find them.
-    fn judge(
-        &self,
-        lineage: &Lineage,
-        routes: &[(Arc<Route>, Vec<Spoken>)],
-        nowhere: Option<Refusal>,
-        address: Option<IpAddr>,
-        at: Timestamp,
-    ) -> Result<Vec<Arc<Route>>, Refusal> {
-        let caller = lineage.clone().identify(KeyKind::Regular, at)?;
-        if let Some(address) = address {
-            rule::judge_address(caller.rules(), address)?;
-        }
-        if let Some(no) = nowhere {
-            return Err(no);
-        }
-        let routes = routes.iter().map(|(route, _)| Arc::clone(route)).collect();
-        let expand = |name: &str| self.gate.models.alias(name);
-        let permit = rule::admit(caller, routes, |route| Route::target(route, at), expand)?;
-        Ok(permit.into_parts().1)
     }
 
     /// Whether it fits, and if not, when it would.
@@ -222,6 +189,39 @@ impl Desk {
         };
         Ok((verdict, None))
     }
+}
+
+fn explained_routes(models: &Models, question: &Question) -> Result<Vec<Arc<Route>>, Refusal> {
+    let name = &question.request.ask.model;
+    let mut first_no = None;
+    for relay in &question.relays {
+        match models.routes(*relay, name) {
+            Ok(routes) => return Ok(routes),
+            Err(no) => first_no = first_no.or(Some(no)),
+        }
+    }
+    Err(first_no.unwrap_or_else(super::no_such_key))
+}
+
+/// The routes that remain, as the gate would find them.
+fn judge(
+    models: &Models,
+    lineage: &Lineage,
+    routes: &[(Arc<Route>, Vec<Spoken>)],
+    nowhere: Option<Refusal>,
+    (address, at): (Option<IpAddr>, Timestamp),
+) -> Result<Vec<Arc<Route>>, Refusal> {
+    let caller = lineage.clone().identify(KeyKind::Regular, at)?;
+    if let Some(address) = address {
+        rule::judge_address(caller.rules(), address)?;
+    }
+    if let Some(no) = nowhere {
+        return Err(no);
+    }
+    let routes = routes.iter().map(|(route, _)| Arc::clone(route)).collect();
+    let expand = |name: &str| models.alias(name);
+    let permit = rule::admit(caller, routes, |route| Route::target(route, at), expand)?;
+    Ok(permit.into_parts().1)
 }
 
 fn denied(lineage: &Lineage, short: &Short, succeeds_at: Option<Timestamp>) -> Verdict {

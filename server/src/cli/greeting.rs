@@ -12,7 +12,6 @@ use crate::providers::{DEMO, Speaks};
 
 /// What is known before the start and told after it.
 pub(super) struct Facts {
-    providers: Vec<String>,
     example: Option<(String, Speaks)>,
     master_key_given: bool,
     data: PathBuf,
@@ -28,7 +27,6 @@ impl Facts {
             .collect();
         known.sort_by_key(|(_, speaks)| *speaks == Speaks::Anthropic);
         Self {
-            providers: config.providers.iter().map(|provider| provider.name.clone()).collect(),
             example: known.into_iter().next(),
             master_key_given: config.master_key.is_some(),
             data: config.data.clone(),
@@ -43,12 +41,14 @@ pub(super) fn print(app: &mut App, facts: &Facts) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "\nWeir {} is listening on {url}", env!("CARGO_PKG_VERSION"))?;
     writeln!(out, "Its data is in {}", facts.data.display())?;
-    match facts.providers.as_slice() {
+    let models = app.gate().models.load_full();
+    let providers: Vec<&str> = models.providers().iter().map(|provider| &*provider.name).collect();
+    match providers.as_slice() {
         [] => writeln!(
             out,
-            "Providers: none, so every call is refused. Set OPENAI_API_KEY, ANTHROPIC_API_KEY or another."
+            "Providers: none, so every call is refused. Set OPENAI_API_KEY, ANTHROPIC_API_KEY or another, or add one with `weir provider add`."
         )?,
-        [only] if only == DEMO => writeln!(
+        [only] if *only == DEMO => writeln!(
             out,
             "Providers: demo (built in; set OPENAI_API_KEY or another and start again)"
         )?,
@@ -65,7 +65,10 @@ pub(super) fn print(app: &mut App, facts: &Facts) -> std::io::Result<()> {
             "\nMaster key: the one made at the first start. Lost it? Start once more with PROXY_MASTER_KEY set to a new one."
         )?,
     }
-    if let Some((model, speaks)) = &facts.example {
+    // The demo may have stepped aside for a provider that was added since.
+    if let Some((model, speaks)) = &facts.example
+        && !models.named(model).is_empty()
+    {
         tutorial(&mut out, &url, model, *speaks, master.as_ref())?;
     }
     out.flush()

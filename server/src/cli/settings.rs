@@ -7,10 +7,14 @@ use std::io::Write as _;
 
 use clap::ArgMatches;
 
+use domain::Supply;
+
 use super::table;
 use crate::config::{Config, SETTINGS};
 use crate::models::Models;
+use crate::sources::Configured;
 use crate::surface::windows::View;
+use crate::vault::Vault;
 
 pub(super) fn run(matches: &ArgMatches, env: HashMap<String, String>) -> anyhow::Result<()> {
     let text = match matches.subcommand() {
@@ -24,6 +28,7 @@ pub(super) fn run(matches: &ArgMatches, env: HashMap<String, String>) -> anyhow:
 fn check(matches: &ArgMatches, env: HashMap<String, String>) -> anyhow::Result<String> {
     let mut raw = super::raw(matches, env)?;
     let master = raw.master_key.as_ref().map(|(_, source)| source.to_string());
+    let encryption = raw.encryption_key.as_ref().map(|(_, source)| source.to_string());
     let mut config = Config::resolve(&mut raw)?;
     let mut settings = table(&["setting", "value", "from"]);
     let file =
@@ -35,6 +40,8 @@ fn check(matches: &ArgMatches, env: HashMap<String, String>) -> anyhow::Result<S
     }
     let master = master.unwrap_or_else(|| "made at the first start".to_owned());
     settings.add_row(["master key", "(not shown)", &master]);
+    let encryption = encryption.unwrap_or_else(|| "made when it is needed".to_owned());
+    settings.add_row(["encryption key", "(not shown)", &encryption]);
     let mut providers =
         table(&["provider", "speaks", "base URL", "credentials", "after a hang-up", "from"]);
     for provider in &config.providers {
@@ -62,7 +69,8 @@ fn check(matches: &ArgMatches, env: HashMap<String, String>) -> anyhow::Result<S
     }
     let aliases = if config.aliases.is_empty() { String::new() } else { format!("{aliases}\n\n") };
     // What a start would refuse is refused here.
-    Models::build(&mut config)?;
+    let configured = Configured::take(&mut config);
+    Models::build(&configured, &Supply::default(), &Vault::default(), None)?;
     Ok(format!("{settings}\n\n{providers}\n\n{defaults}{aliases}Everything can be used.\n"))
 }
 

@@ -55,6 +55,7 @@ pub struct Raw {
     env: HashMap<String, String>,
     pub file: Option<PathBuf>,
     pub master_key: Option<(Secret, Source)>,
+    pub encryption_key: Option<(Secret, Source)>,
     /// `[defaults.KIND]` of the settings file, by kind.
     pub defaults: BTreeMap<String, toml::Table>,
     pub providers: BTreeMap<String, ProviderTable>,
@@ -142,12 +143,15 @@ impl Raw {
             env,
             file: path,
             master_key: None,
+            encryption_key: None,
             defaults: file.defaults,
             providers: file.providers,
             aliases: file.aliases.into_iter().collect(),
             prices: file.prices,
         };
-        raw.master_key = raw.find_master_key()?;
+        raw.master_key = raw.find_key("PROXY_MASTER_KEY", "master-key-file", "The master key")?;
+        raw.encryption_key =
+            raw.find_key("WEIR_ENCRYPTION_KEY", "encryption-key-file", "The encryption key")?;
         Ok(raw)
     }
 
@@ -183,16 +187,22 @@ impl Raw {
         Ok(Secret::new(text.trim().to_owned()))
     }
 
-    fn find_master_key(&self) -> Result<Option<(Secret, Source)>, BadSetting> {
-        if let Some(text) = self.env("PROXY_MASTER_KEY") {
+    /// A secret that stands in a variable, or in the file that a setting names.
+    fn find_key(
+        &self,
+        variable: &str,
+        setting: &str,
+        what: &str,
+    ) -> Result<Option<(Secret, Source)>, BadSetting> {
+        if let Some(text) = self.env(variable) {
             let secret = Secret::new(text.trim().to_owned());
-            return Ok(Some((secret, Source::Env("PROXY_MASTER_KEY".to_owned()))));
+            return Ok(Some((secret, Source::Env(variable.to_owned()))));
         }
-        let file = self.value("master-key-file");
+        let file = self.value(setting);
         if file.text.is_empty() {
             return Ok(None);
         }
-        let secret = secret_file(Path::new(&file.text), "The master key")?;
+        let secret = secret_file(Path::new(&file.text), what)?;
         Ok(Some((secret, file.source.clone())))
     }
 }

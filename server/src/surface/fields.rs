@@ -254,7 +254,7 @@ impl Fields {
     }
 
     /// A number as it is written, or a text with one: never through a float.
-    fn decimal(&mut self, name: &str) -> Option<String> {
+    pub fn decimal(&mut self, name: &str) -> Option<String> {
         let value = self.take(name)?;
         let quoted = serde_json::from_str::<String>(value.get());
         Some(quoted.unwrap_or_else(|_| value.get().to_owned()))

@@ -14,7 +14,7 @@ use crate::call::Answer;
 use crate::ceiling::{self, Needs};
 use crate::failure::rfc3339;
 use crate::gate::Gate;
-use crate::models::Route;
+use crate::models::{Models, Route};
 use crate::surface::reply::json;
 
 #[derive(Serialize)]
@@ -75,8 +75,9 @@ pub fn models(gate: &Gate, caller: &Caller, at: Timestamp) -> Answer {
 /// # Errors
 /// There is no such model, or the key may not use it: both look the same.
 pub fn model(gate: &Gate, caller: &Caller, name: &str, at: Timestamp) -> Result<Answer, Refusal> {
-    let routes = gate.models.named(name);
-    let mut usable = routes.iter().filter(|route| may_use(gate, caller, route, at));
+    let models = gate.models.load();
+    let routes = models.named(name);
+    let mut usable = routes.iter().filter(|route| may_use(gate, &models, caller, route, at));
     match usable.next() {
         Some(route) => Ok(json(StatusCode::OK, &view(name, route, at))),
         None => Err(Refusal::new(
@@ -88,16 +89,23 @@ pub fn model(gate: &Gate, caller: &Caller, name: &str, at: Timestamp) -> Result<
 }
 
 fn allowed(gate: &Gate, caller: &Caller, at: Timestamp) -> Vec<(String, Arc<Route>)> {
-    let mut listed = gate.models.listed();
-    listed.retain(|(_, route)| may_use(gate, caller, route, at));
+    let models = gate.models.load();
+    let mut listed = models.listed();
+    listed.retain(|(_, route)| may_use(gate, &models, caller, route, at));
     listed
 }
 
-fn may_use(gate: &Gate, caller: &Caller, route: &Arc<Route>, at: Timestamp) -> bool {
+fn may_use(
+    gate: &Gate,
+    models: &Models,
+    caller: &Caller,
+    route: &Arc<Route>,
+    at: Timestamp,
+) -> bool {
     if Needs::of(&gate.limits(caller)).money && !ceiling::is_bounded(route, at) {
         return false;
     }
-    rule::judge(caller.rules(), route.target(at), |name| gate.models.alias(name)).is_ok()
+    rule::judge(caller.rules(), route.target(at), |name| models.alias(name)).is_ok()
 }
 
 fn view<'a>(name: &'a str, route: &'a Route, at: Timestamp) -> ModelView<'a> {
@@ -128,7 +136,7 @@ fn pricing(model: &Model, at: Timestamp) -> Option<Pricing> {
 }
 
 /// Pico-dollars per token are millionths of a dollar per million tokens.
-fn per_million(price: Price) -> String {
+pub fn per_million(price: Price) -> String {
     let picos = price.picos();
     let text = format!("{}.{:06}", picos / 1_000_000, picos % 1_000_000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()

@@ -11,6 +11,7 @@ mod owners;
 mod page;
 mod running;
 mod shape;
+mod supply;
 mod usage;
 
 use std::collections::BTreeMap;
@@ -64,6 +65,7 @@ fn operations() -> Vec<Operation> {
         owners::operations(),
         usage::operations(),
         internal::operations(),
+        supply::operations(),
         running::operations(),
     ]
     .into_iter()
@@ -81,7 +83,9 @@ fn document() -> Value {
     let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
     for operation in operations() {
         let guard = surface::guard_of(&operation.method, operation.path);
-        let item = paths.entry(operation.path.to_owned()).or_default();
+        // A model's name goes on over slashes, which the document has no word for.
+        let path = operation.path.replace("{*model}", "{provider}/{model}");
+        let item = paths.entry(path).or_default();
         let method = operation.method.as_str().to_lowercase();
         item.insert(method, describe(&operation, guard, &mut generator));
     }
@@ -283,6 +287,7 @@ fn parameters(operation: &Operation) -> Vec<Value> {
 }
 
 fn path_parameters(path: &str) -> Vec<Value> {
+    let path = path.replace("{*model}", "{provider}/{model}");
     let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let parameter = |name: &str| {
         json!({

@@ -351,3 +351,32 @@ fn a_shell_is_told_how_to_complete_commands() {
     assert!(output.status.success() && script.contains("complete -F _weir"), "{script:.200}");
     assert_eq!(complete("abacus").status.code(), Some(2));
 }
+
+#[test]
+fn credentials_and_aliases_are_administered_and_a_secret_that_comes_in_is_not_shown() {
+    let world = World::new();
+    let secret = "sk-canary-that-comes-on-standard-input";
+    let added = said_with(&world, &["credential", "add", "openai", "--label", "spare"], secret);
+    assert!(added.contains("spare") && !added.contains(secret), "{added}");
+    let list = said(&world, &["credential", "list", "openai", "--json"]);
+    let list: Value = serde_json::from_str(&list).unwrap();
+    let is_spare = |credential: &&Value| credential["label"] == "spare";
+    let credential = list["data"].as_array().unwrap().iter().find(is_spare).unwrap();
+    let id = credential["id"].as_str().unwrap();
+    assert!(said(&world, &["credential", "disable", id]).contains("disabled"));
+    assert!(said(&world, &["credential", "enable", id]).contains("active"));
+    assert_eq!(said(&world, &["credential", "remove", id]), format!("Deleted {id}.\n"));
+    said(&world, &["alias", "set", "fast", "openai/gpt-4o-mini"]);
+    assert_eq!(
+        said(&world, &["alias", "list"]),
+        "\
+alias   stands for           from    updated
+─────────────────────────────────────────────────────────────
+fast    openai/gpt-4o-mini   store   2027-01-15 08:00:00 UTC
+"
+    );
+    assert_eq!(said(&world, &["alias", "remove", "fast"]), "Deleted fast.\n");
+    assert_eq!(said(&world, &["alias", "list"]), "None.\n");
+    let trail = said(&world, &["audit", "--action", "alias.create"]);
+    assert!(trail.contains("operator   alias.create   fast"), "{trail}");
+}

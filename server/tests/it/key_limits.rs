@@ -170,9 +170,6 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     ("max_price", r#"{"input":0.0000001}"#, "max_price.input"),
     ("expires_at", "\"tomorrow\"", "expires_at"),
     ("project_id", "\"x\"", "project_id"),
-    ("user_id", "\"user_01aryz6s410000000000000000\"", "user_id"),
-    ("team_id", "\"team_01aryz6s410000000000000000\"", "team_id"),
-    ("force", "1", "force"),
 ];
 
 #[rustfmt::skip]

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod answers;
+mod audit;
 mod bad_input;
 mod calls;
 mod commands;
@@ -20,8 +21,10 @@ mod meter;
 mod models;
 mod openapi;
 mod owners;
+mod prices;
 mod process;
 mod promises;
+mod providers;
 mod reconcile;
 mod tidy;
 mod usage;

@@ -66,6 +66,7 @@ struct Things {
     project: String,
     team: String,
     user: String,
+    credential: String,
 }
 
 impl Things {
@@ -74,7 +75,13 @@ impl Things {
             world.post(path, MASTER, body).is(201).json()["id"].as_str().unwrap().to_owned()
         };
         let key = world.any_key();
+        let provider = json!({"name": "things", "base_url": "https://things.example.com/v1"});
+        world.post("/api/v1/providers", MASTER, &provider).is(201);
         Self {
+            credential: made(
+                "/api/v1/providers/things/credentials",
+                &json!({"secret": "sk-thing"}),
+            ),
             own: key.secret,
             key: key.id,
             project: made("/api/v1/projects", &json!({"name": "p"})),
@@ -88,9 +95,11 @@ impl Things {
             path if path.contains("/projects") => &self.project,
             path if path.contains("/teams") => &self.team,
             path if path.contains("/users") => &self.user,
+            path if path.contains("/credentials") => &self.credential,
             _ => &self.key,
         };
-        path.replace("{id}", id)
+        let price = path.replace("{provider}/{model}", "things/thing");
+        price.replace("{id}", id).replace("{name}", "things")
     }
 
     fn secret<'a>(&'a self, path: &str) -> &'a str {

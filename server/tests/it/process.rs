@@ -106,6 +106,36 @@ fn what_cannot_be_used_is_said_in_one_sentence_and_the_exit_code_is_not_zero() {
 }
 
 #[test]
+fn providers_prices_and_the_trail_are_administered_from_the_command_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let env = [("PROXY_MASTER_KEY", MASTER), ("OPENAI_API_KEY", "sk-x")];
+    let mut running = Running::start(&env, &directory);
+    running.signal("-TERM");
+    running.child.wait().unwrap();
+    let administer = |arguments: &[&str]| {
+        let output = weir(arguments, &env, &directory);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {said}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let url = "https://mine.example/v1";
+    let added = administer(&["provider", "add", "mine", "--base-url", url, "--models", "own-*"]);
+    assert!(added.contains("mine") && added.contains("store"), "{added}");
+    let listed = administer(&["provider", "list"]);
+    assert!(listed.contains("openai") && listed.contains("settings"), "{listed}");
+    let set = administer(&["price", "set", "mine/own-1", "--input", "1.25", "--output", "5"]);
+    assert!(set.contains("1.25") && set.contains("own-1"), "{set}");
+    assert!(administer(&["price", "list", "--provider", "mine"]).contains("own-1"));
+    assert_eq!(administer(&["price", "reset", "mine/own-1"]), "Deleted mine/own-1.\n");
+    assert!(administer(&["credential", "list", "openai"]).contains("openai#1"));
+    assert_eq!(administer(&["provider", "remove", "mine"]), "Deleted mine.\n");
+    let trail = administer(&["audit", "--subject", "mine"]);
+    assert!(trail.contains("provider.create") && trail.contains("provider.delete"), "{trail}");
+    let odd = weir(&["provider", "remove", "mine?x"], &env, &directory);
+    assert!(String::from_utf8_lossy(&odd.stderr).contains("There is no such provider"));
+}
+
+#[test]
 fn keys_are_administered_from_the_command_line_beside_a_running_weir_and_without_one() {
     let directory = tempfile::tempdir().unwrap();
     let env = [("PROXY_MASTER_KEY", MASTER)];
@@ -248,6 +278,9 @@ fn no_secret_is_in_a_log_or_in_a_file() {
     let mut running = Running::start(&env, &directory);
     let url = running.url().to_owned();
     let secret = make_key(&url);
+    let credentials = format!("{url}/api/v1/providers/openai/credentials");
+    let added = r#"{"secret":"sk-canary-credential-by-api","label":"x"}"#;
+    assert!(post(&credentials, MASTER, added).contains("-api"), "its end is shown");
     let chat = format!("{url}/v1/chat/completions");
     for script in [
         "{}",
@@ -276,6 +309,7 @@ fn no_secret_is_in_a_log_or_in_a_file() {
         secret.as_str(),
         MASTER,
         "sk-canary-credential-of-the-operator",
+        "sk-canary-credential-by-api",
         "sk-canary-of-nobody",
         "canary-prompt",
     ] {

@@ -146,6 +146,11 @@ impl World {
         self.restart();
     }
 
+    /// Other variables, from the next start on.
+    pub(crate) fn set_env(&mut self, env: &[(&'static str, String)]) {
+        self.unusual.env = env.to_vec();
+    }
+
     pub(crate) fn address(&self) -> std::net::SocketAddr {
         self.app.as_ref().unwrap().address()
     }
@@ -186,6 +191,10 @@ impl World {
 
     pub(crate) fn patch(&self, path: &str, secret: &str, body: &Value) -> Reply {
         self.with_json(Method::PATCH, path, secret, body)
+    }
+
+    pub(crate) fn put(&self, path: &str, secret: &str, body: &Value) -> Reply {
+        self.with_json(Method::PUT, path, secret, body)
     }
 
     pub(crate) fn delete(&self, path: &str, secret: &str) -> Reply {

@@ -1,8 +1,8 @@
 //! Who did what to which record: one row per act, in the transaction that did it. No digest of a
 //! secret stands in it, only what a list shows of one.
 
-use domain::{Correction, Key, Mask, Owner, Timestamp};
-use rusqlite::{Connection, params};
+use domain::{Correction, Item, Key, Mask, Owner, Timestamp};
+use rusqlite::{Connection, params, types::Value};
 use serde::Serialize;
 
 use crate::fault::Fault;
@@ -22,6 +22,24 @@ pub struct Act {
     pub subject: String,
     /// The request it is done for, where that may be sent again.
     pub once: Option<Tag>,
+}
+
+/// Who changes many records at once, each an act of its own.
+#[derive(Clone, Debug)]
+pub struct By {
+    /// Who.
+    pub actor: String,
+    /// When.
+    pub at: Timestamp,
+    /// The request that may be sent again.
+    pub once: Option<Tag>,
+}
+
+impl By {
+    /// One of the acts.
+    pub(crate) fn act(&self, action: &'static str, subject: String) -> Act {
+        Act { at: self.at, actor: self.actor.clone(), action, subject, once: self.once }
+    }
 }
 
 /// An act that was written down.
@@ -65,6 +83,11 @@ impl Shown {
         Ok(Self(serde_json::to_string(&Masked { key: &bare, masks })?))
     }
 
+    /// A provider, a credential without its secret, a price or an alias.
+    pub(crate) fn item(item: &Item) -> Result<Self, Fault> {
+        Ok(Self(serde_json::to_string(item)?))
+    }
+
     pub(crate) fn owner(owner: &Owner) -> Result<Self, Fault> {
         Ok(Self(serde_json::to_string(owner)?))
     }
@@ -92,20 +115,59 @@ pub(crate) fn write(
         .map_err(Fault::database("writing the audit row"))
 }
 
-/// Acts, newest first, that are older than the one numbered `before`.
-pub(crate) fn read(
-    connection: &Connection,
-    before: Option<i64>,
-    most: usize,
-) -> Result<Vec<AuditRow>, Fault> {
-    let most = i64::try_from(most.min(1_000)).unwrap_or(0);
+/// Which acts, and which page of them.
+#[derive(Clone, Debug, Default)]
+pub struct AuditQuery {
+    /// Only this actor's.
+    pub actor: Option<String>,
+    /// Only acts of this name.
+    pub action: Option<String>,
+    /// Only those done to this.
+    pub subject: Option<String>,
+    /// Only from this moment on.
+    pub from: Option<Timestamp>,
+    /// Only before this moment.
+    pub until: Option<Timestamp>,
+    /// Only older ones than the one of this number: the last one of the page before.
+    pub before: Option<i64>,
+    /// At most so many; never more than [`AuditQuery::MOST`].
+    pub page_size: usize,
+}
+
+impl AuditQuery {
+    /// The most acts a page has.
+    pub const MOST: usize = 1_000;
+}
+
+/// Acts, newest first.
+pub(crate) fn read(connection: &Connection, query: &AuditQuery) -> Result<Vec<AuditRow>, Fault> {
+    let mut condition = "1".to_owned();
+    let mut values = Vec::new();
+    let text = |text: &Option<String>| text.clone().map(Value::Text);
+    let moment = |at: Option<Timestamp>| at.map(|at| Value::Integer(at.micros()));
+    for (part, value) in [
+        (" AND subject = ?", text(&query.subject)),
+        (" AND actor = ?", text(&query.actor)),
+        (" AND action = ?", text(&query.action)),
+        (" AND at >= ?", moment(query.from)),
+        (" AND at < ?", moment(query.until)),
+        (" AND id < ?", query.before.map(Value::Integer)),
+    ] {
+        if let Some(value) = value {
+            condition.push_str(part);
+            values.push(value);
+        }
+    }
+    let most = query.page_size.min(AuditQuery::MOST);
+    values.push(Value::Integer(i64::try_from(most).unwrap_or(0)));
+    let sql = format!(
+        "SELECT id, at, actor, action, subject, before, after FROM audit
+         WHERE {condition} ORDER BY id DESC LIMIT ?"
+    );
     let read = || -> rusqlite::Result<Vec<_>> {
         connection
-            .prepare_cached(
-                "SELECT id, at, actor, action, subject, before, after FROM audit
-                 WHERE id < ?1 ORDER BY id DESC LIMIT ?2",
-            )?
-            .query_map(params![before.unwrap_or(i64::MAX), most], |row| {
+            .prepare_cached(&sql)?
+            .query_map(rusqlite::params_from_iter(values), |row| {
                 Ok(AuditRow {
                     id: row.get(0)?,
                     at: Timestamp::from_micros(row.get(1)?),

@@ -13,6 +13,7 @@ mod limits;
 mod once;
 mod owners;
 mod play;
+mod supply;
 mod usage;
 mod world;
 mod writes;

@@ -90,7 +90,7 @@ fn the_instance_and_the_default_project_always_exist() {
         let fault = refused(&store, Owner::new(scope, "again", NOON));
         assert!(matches!(fault, Fault::Taken), "{fault}");
     }
-    assert!(wait(store.audit(None, 10)).unwrap().is_empty());
+    assert!(trail(&store).is_empty());
     let above = store.lineage(&Arc::new(key(1))).unwrap();
     assert_eq!((above.instance.revision, above.project.revision), (1, 1));
     assert!(above.team.is_none() && above.user.is_none());
@@ -104,7 +104,7 @@ fn the_instance_and_the_default_project_always_exist() {
     let store = open(dir.path());
     let above = store.lineage(&Arc::new(key(1))).unwrap();
     assert_eq!([&*above.instance, &*above.project], [&changed[0], &changed[1]]);
-    assert_eq!(wait(store.audit(None, 10)).unwrap().len(), 2);
+    assert_eq!(trail(&store).len(), 2);
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn an_id_is_taken_once_and_a_name_once_among_users() {
     // Neither a half of it nor an audit row is left behind.
     assert_eq!(wait(store.owner(Scope::User(user_id(7)))).unwrap(), None);
     assert_eq!(read(&store, second), user(2, None));
-    assert_eq!(wait(store.audit(None, 100)).unwrap().len(), 8);
+    assert_eq!(trail(&store).len(), 8);
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn a_change_is_one_transaction_and_one_audit_row() {
     let unknown = Scope::Team(team_id(2));
     let unknown = wait(store.update_owner(unknown, None, rename, act("team.update")));
     assert!(matches!(unknown, Err(NotChanged::Fault(Fault::NotFound))));
-    let trail = wait(store.audit(None, 10)).unwrap();
+    let trail = crate::world::trail(&store);
     assert_eq!(trail.len(), 2);
     let parsed = |text: &Option<String>| serde_json::from_str(text.as_deref().unwrap()).ok();
     assert_eq!(trail[1].before, None);
@@ -209,7 +209,7 @@ fn a_team_counts_its_users_through_inserts_and_moves() {
     for (number, team) in [(1, Some(1)), (2, Some(1)), (3, None)] {
         insert(&store, user(number, team));
     }
-    let acts = wait(store.audit(None, 100)).unwrap().len();
+    let acts = trail(&store).len();
     assert_eq!((members(&store, 1), members(&store, 2)), (2, 0));
     let mut moves = 0;
     let mut put = |number: u64, team: Option<u64>| {
@@ -233,7 +233,7 @@ fn a_team_counts_its_users_through_inserts_and_moves() {
     assert_eq!((members(&store, 1), members(&store, 2)), (0, 2));
     // Counting is no change of the team, and a change of the team keeps the count.
     assert_eq!(read(&store, Scope::Team(team_id(2))).revision, 1);
-    assert_eq!(wait(store.audit(None, 100)).unwrap().len(), acts + moves);
+    assert_eq!(trail(&store).len(), acts + moves);
     let renamed = change(&store, Scope::Team(team_id(2)), |team| team.name = "new".to_owned());
     assert_eq!((renamed.members, renamed.revision), (2, 2));
     drop(store);
@@ -295,7 +295,7 @@ fn a_key_belongs_to_owners_that_exist() {
     for owner in [project(1), team(1), user(1, None)] {
         insert(&store, owner);
     }
-    let acts = wait(store.audit(None, 100)).unwrap().len();
+    let acts = trail(&store).len();
     let in_project = |number| Key { project: project_id(number), ..key(1) };
     let of_user = |number| Key { user: Some(user_id(number)), ..key(1) };
     let of_team = |number| Key { team: Some(team_id(number)), ..key(1) };
@@ -312,7 +312,7 @@ fn a_key_belongs_to_owners_that_exist() {
         }
     }
     assert_eq!(wait(store.count_keys(KeyQuery::default())).unwrap(), 0);
-    assert_eq!(wait(store.audit(None, 100)).unwrap().len(), acts);
+    assert_eq!(trail(&store).len(), acts);
     let good = Key { project: project_id(1), ..of_user(1) };
     wait(store.insert_key(good, act("key.create"))).unwrap();
     let give = |key: &mut Key| {

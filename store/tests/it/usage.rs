@@ -1,7 +1,7 @@
 //! Questions about usage: filters, groups, and the edges of hours and days.
 
 use domain::{Money, Row, Timestamp};
-use store::{Group, Order, UsageQuery, UsageReport};
+use store::{AuditQuery, Group, Order, UsageQuery, UsageReport};
 
 use crate::world::*;
 
@@ -94,31 +94,6 @@ fn when_keys_were_last_used_is_made_again_from_the_journal() {
     std::fs::remove_file(dir.path().join("sums.db")).unwrap();
     let store = open(dir.path());
     assert_eq!(wait(store.last_used(keys)).unwrap(), expected);
-}
-
-/// A directory of an older version: of calls before, the hour is known.
-#[test]
-fn a_directory_from_before_is_brought_up_to_date() {
-    let dir = directory();
-    let store = open(dir.path());
-    wait(store.insert_key(key(1), act("key.create"))).unwrap();
-    store.record(&row(1, key_id(1), NOON.plus_seconds(4_000))).unwrap();
-    drop(store);
-    for (file, undo) in [
-        ("sums.db", "DROP TABLE key_used;"),
-        (
-            "weir.db",
-            "DROP TABLE answer; DROP INDEX audit_once; ALTER TABLE audit DROP COLUMN once;",
-        ),
-    ] {
-        let database = rusqlite::Connection::open(dir.path().join(file)).unwrap();
-        database.execute_batch(&format!("{undo} PRAGMA user_version = 1;")).unwrap();
-    }
-    let store = open(dir.path());
-    let used = wait(store.last_used(vec![key_id(1)])).unwrap();
-    assert_eq!(used.get(&key_id(1)), Some(&NOON.plus_seconds(3_600)));
-    assert_eq!(wait(store.audit(None, 10)).unwrap().len(), 1);
-    wait(store.insert_key(key(2), act("key.create"))).unwrap();
 }
 
 /// Whose a sum is, is what the records say now; what belongs to nobody can be left out.

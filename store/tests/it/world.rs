@@ -11,7 +11,7 @@ use domain::{
     ProjectId, RequestId, Row, Rules, Scope, ScopedLimit, Secret, SecretRecord, Timestamp, Usage,
     Window,
 };
-use store::{Act, Group, Held, NotReserved, Options, Store, Sum, UsageQuery};
+use store::{Act, AuditQuery, AuditRow, Group, Held, NotReserved, Options, Store, Sum, UsageQuery};
 
 /// 2026-11-21T12:00:00Z
 pub(crate) const NOON: Timestamp = Timestamp::from_seconds(1_795_262_400);
@@ -28,6 +28,12 @@ pub(crate) fn open(dir: &Path) -> Store {
 
 pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+/// Every administrative act, the newest first.
+pub(crate) fn trail(store: &Store) -> Vec<AuditRow> {
+    let query = AuditQuery { page_size: AuditQuery::MOST, ..AuditQuery::default() };
+    wait(store.audit(query)).unwrap()
 }
 
 pub(crate) fn key_id(number: u64) -> KeyId {

@@ -50,6 +50,10 @@ impl Operation {
         Self::new(Method::POST, path, name, summary)
     }
 
+    pub(super) fn put(path: &'static str, name: &'static str, summary: &'static str) -> Self {
+        Self::new(Method::PUT, path, name, summary)
+    }
+
     pub(super) fn patch(path: &'static str, name: &'static str, summary: &'static str) -> Self {
         Self::new(Method::PATCH, path, name, summary)
     }
