@@ -1,20 +1,23 @@
 //! What an administrator can do to keys, as data, and who may. Every surface and the command line
 //! come down to these; a behaviour cannot exist on one of them alone.
 
+mod ceiling;
 mod home;
+mod key;
 mod owner;
 mod supply;
 
 use crate::id::{KeyId, LimitId, Ulid};
-use crate::key::{Key, KeyKind, KeyState, SecretRecord};
+use crate::key::Key;
 use crate::limit::{Enforcement, Limit, Unit};
 use crate::refusal::{Code, Refusal};
 use crate::rule::{MaxPrice, Network, Pattern, Rules, Tier};
-use crate::time::Timestamp;
 use crate::window::{Period, Window};
 use crate::zone::Zone;
 
+pub use ceiling::Ceiling;
 pub use home::{Home, Place};
+pub use key::{KeyChange, NewKey, Rotation, revoke};
 pub use owner::{NewOwner, OwnerChange};
 pub use supply::{CredentialChange, ProviderChange, SupplyChange};
 
@@ -120,6 +123,20 @@ impl Slot {
             )
     }
 
+    /// The slot that `limit` is in, where it has a short name.
+    pub fn of(limit: &Limit) -> Option<Self> {
+        Self::ALL.into_iter().find(|slot| slot.has(limit))
+    }
+
+    const ALL: [Self; 6] = [
+        Self::Spending,
+        Self::Recurring,
+        Self::RequestsPerMinute,
+        Self::TokensPerMinute,
+        Self::TokensPerDay,
+        Self::Parallel,
+    ];
+
     /// What it counts.
     pub const fn unit(self) -> Unit {
         match self {
@@ -166,6 +183,13 @@ impl LimitChange {
         self.all.is_none() && self.slots.is_empty()
     }
 
+    /// The same, with nothing left of what it does not say.
+    #[must_use]
+    pub fn in_full(mut self) -> Self {
+        self.all.get_or_insert_default();
+        self
+    }
+
     /// The limits after the change, where `old` are those before it. Another amount goes on with
     /// the window as it stands; another unit or window is another limit, and starts anew. `fresh`
     /// and the ids after it name limits that are new.
@@ -188,7 +212,7 @@ impl LimitChange {
         for change in slots {
             let at = limits.iter().position(|limit| change.slot.has(limit));
             let before = at.map(|at| limits.remove(at));
-            match change.apply(before, &mut fresh)? {
+            match change.apply(before, old, &mut fresh)? {
                 Some(after) => limits.insert(at.unwrap_or(limits.len()).min(limits.len()), after),
                 None if change.amount == Some(None) => {
                     limits.retain(|limit| !change.slot.has(limit));
@@ -219,7 +243,12 @@ impl SlotChange {
             || self.window.is_some_and(|window| window != self.slot.window())
     }
 
-    fn apply(self, before: Option<Limit>, fresh: &mut Fresh) -> Result<Option<Limit>, Refusal> {
+    fn apply(
+        self,
+        before: Option<Limit>,
+        old: &[Limit],
+        fresh: &mut Fresh,
+    ) -> Result<Option<Limit>, Refusal> {
         let amount = match (self.amount, before) {
             (Some(None), _) if self.window.is_none_or(|window| window == self.slot.window()) => {
                 return Ok(None);
@@ -243,7 +272,7 @@ impl SlotChange {
         };
         let enforcement = before.map_or(Enforcement::Hard, |limit| limit.enforcement);
         let wanted = Allowance { unit, amount, window, enforcement };
-        Ok(Some(wanted.like_one_of(before.as_slice(), fresh)))
+        Ok(Some(wanted.like_one_of(old, fresh)))
     }
 }
 
@@ -289,120 +318,6 @@ fn check(limits: &[Limit]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// A key to be made.
-#[derive(Clone, Debug)]
-pub struct NewKey {
-    /// What it is for.
-    pub kind: KeyKind,
-    /// A label for people.
-    pub name: String,
-    /// Where it belongs.
-    pub home: Home,
-    /// What it may use.
-    pub rules: Rules,
-    /// How much it may use.
-    pub limits: LimitChange,
-    /// When it ends by itself.
-    pub expires_at: Option<Timestamp>,
-}
-
-impl NewKey {
-    /// The record, opened by `secret`. `fresh` and the ids after it name its limits.
-    ///
-    /// # Errors
-    /// The actor may not make such a key, or such a key makes no sense.
-    pub fn make(
-        self,
-        actor: Actor,
-        id: KeyId,
-        fresh: LimitId,
-        secret: SecretRecord,
-        now: Timestamp,
-    ) -> Result<Key, Refusal> {
-        let maker = match (actor, self.kind) {
-            (Actor::Operator, _) => None,
-            (Actor::Manager(id), KeyKind::Regular) => Some(id),
-            (Actor::Manager(_), KeyKind::Management) => {
-                return Err(Refusal::new(
-                    Code::WrongKeyType,
-                    "Only the master key makes management keys.",
-                )
-                .about("key_type"));
-            }
-            (Actor::Holder(_) | Actor::Anybody, _) => {
-                return Err(Refusal::new(Code::WrongKeyType, "A regular key manages nothing."));
-            }
-        };
-        let limits = self.limits.apply(&[], fresh)?;
-        if self.kind == KeyKind::Management
-            && (self.rules != Rules::default() || !limits.is_empty())
-        {
-            return Err(management_calls_nothing().about("key_type"));
-        }
-        in_the_future(self.expires_at, now)?;
-        Ok(Key {
-            id,
-            kind: self.kind,
-            name: self.name,
-            maker,
-            project: self.home.project,
-            user: self.home.user,
-            team: self.home.team,
-            secrets: vec![secret],
-            rules: self.rules,
-            limits,
-            state: KeyState::Active,
-            expires_at: self.expires_at,
-            created_at: now,
-            updated_at: now,
-            revision: 1,
-        })
-    }
-}
-
-/// What is to be different about a key. `None` leaves as it is.
-#[derive(Clone, Debug, Default)]
-pub struct KeyChange {
-    /// Another label.
-    pub name: Option<String>,
-    /// Switched off or on.
-    pub disabled: Option<bool>,
-    /// Another end, or none.
-    pub expires_at: Option<Option<Timestamp>>,
-    /// Other limits.
-    pub limits: LimitChange,
-    /// Other rules.
-    pub rules: RulesChange,
-}
-
-impl KeyChange {
-    /// Changes `key`. `fresh` and the ids after it name limits that start anew.
-    ///
-    /// # Errors
-    /// The key is revoked, or the change contradicts what is there; then nothing was changed.
-    pub fn apply(self, key: &mut Key, fresh: LimitId, now: Timestamp) -> Result<(), Refusal> {
-        if matches!(key.state, KeyState::Revoked { .. }) {
-            return Err(gone());
-        }
-        let limits = self.limits.apply(&key.limits, fresh)?;
-        if key.kind == KeyKind::Management && (!limits.is_empty() || !self.rules.is_empty()) {
-            return Err(management_calls_nothing());
-        }
-        in_the_future(self.expires_at.flatten(), now)?;
-        key.limits = limits;
-        self.rules.apply(&mut key.rules);
-        put(&mut key.name, self.name);
-        put(&mut key.expires_at, self.expires_at);
-        match (self.disabled, key.state) {
-            (Some(true), KeyState::Active) => key.state = KeyState::Disabled { at: now },
-            (Some(false), KeyState::Disabled { .. }) => key.state = KeyState::Active,
-            (Some(_) | None, _) => {}
-        }
-        touch(key, now);
-        Ok(())
-    }
-}
-
 /// What is to be different about rules. `None` leaves as it is; an empty list takes the rule away.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RulesChange {
@@ -432,6 +347,24 @@ impl RulesChange {
         *self == Self::default()
     }
 
+    /// The same, with nothing left of what it does not say.
+    #[must_use]
+    pub fn in_full(self) -> Self {
+        let mut rules = Rules::default();
+        self.apply(&mut rules);
+        Self {
+            allowed_models: Some(rules.allowed_models),
+            denied_models: Some(rules.denied_models),
+            allowed_providers: Some(rules.allowed_providers),
+            denied_providers: Some(rules.denied_providers),
+            allowed_pricing: Some(rules.allowed_pricing),
+            denied_pricing: Some(rules.denied_pricing),
+            max_price: Some(rules.max_price),
+            allowed_addresses: Some(rules.allowed_addresses),
+            denied_addresses: Some(rules.denied_addresses),
+        }
+    }
+
     /// Changes `rules`.
     pub fn apply(self, rules: &mut Rules) {
         put(&mut rules.allowed_models, self.allowed_models);
@@ -452,88 +385,19 @@ fn put<T>(place: &mut T, new: Option<T>) {
     }
 }
 
-fn in_the_future(expires_at: Option<Timestamp>, now: Timestamp) -> Result<(), Refusal> {
-    if expires_at.is_some_and(|end| end <= now) {
-        return Err(
-            Refusal::new(Code::InvalidValue, "expires_at is in the past.").about("expires_at")
-        );
-    }
-    Ok(())
-}
-
-fn management_calls_nothing() -> Refusal {
-    Refusal::new(
-        Code::InvalidValue,
-        "A management key calls no model: it has neither rules nor limits. Give them to the keys it makes.",
-    )
-}
-
-/// Ends `key` for good. A key that has ended stays as it is.
-pub fn revoke(key: &mut Key, now: Timestamp) {
-    if !matches!(key.state, KeyState::Revoked { .. }) {
-        key.state = KeyState::Revoked { at: now };
-        touch(key, now);
-    }
-}
-
-fn touch(key: &mut Key, now: Timestamp) {
-    key.updated_at = now;
-    key.revision = key.revision.saturating_add(1);
-}
-
-fn gone() -> Refusal {
-    Refusal::new(Code::Conflict, "This key has been revoked for good; it cannot be changed.")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::money::Money;
-    use crate::secret::Secret;
+    use crate::time::Timestamp;
     use crate::window::{Every, Step};
     use crate::zone::Zone;
 
     const NOW: Timestamp = Timestamp::from_seconds(1_000);
 
-    fn make(actor: Actor, new: NewKey) -> Result<Key, Refusal> {
-        let secret = Secret::new("sk-test".to_owned());
-        let record = SecretRecord { digest: secret.digest(), mask: secret.mask(), created_at: NOW };
-        new.make(actor, KeyId::new(NOW, 1), LimitId::new(NOW, 1), record, NOW)
-    }
-
-    fn new(kind: KeyKind) -> NewKey {
-        NewKey {
-            kind,
-            name: "k".to_owned(),
-            home: Home::default(),
-            rules: Rules::default(),
-            limits: LimitChange::default(),
-            expires_at: None,
-        }
-    }
-
     fn set(slot: Slot, amount: Option<i64>, window: Option<Window>) -> LimitChange {
         let change = SlotChange { slot, amount: Some(amount), window };
         LimitChange { all: None, slots: vec![change] }
-    }
-
-    #[test]
-    fn who_may_make_what() {
-        let manager = KeyId::new(NOW, 9);
-        for (actor, kind, maker) in [
-            (Actor::Operator, KeyKind::Regular, Some(None)),
-            (Actor::Operator, KeyKind::Management, Some(None)),
-            (Actor::Manager(manager), KeyKind::Regular, Some(Some(manager))),
-            (Actor::Manager(manager), KeyKind::Management, None),
-            (Actor::Holder(manager), KeyKind::Regular, None),
-            (Actor::Anybody, KeyKind::Regular, None),
-        ] {
-            assert_eq!(
-                make(actor, new(kind)).ok().map(|key| key.maker),
-                maker,
-                "{actor:?} {kind:?}"
-            );
-        }
     }
 
     #[test]
@@ -586,19 +450,5 @@ mod tests {
             }],
         };
         assert!(reset_alone.apply(&[], LimitId::new(NOW, 1)).is_err());
-    }
-
-    #[test]
-    fn a_revoked_key_is_never_changed_again() {
-        let mut key = make(Actor::Operator, new(KeyKind::Regular)).unwrap();
-        revoke(&mut key, NOW);
-        let before = key.clone();
-        let change = KeyChange { disabled: Some(false), ..KeyChange::default() };
-        assert_eq!(
-            change.apply(&mut key, LimitId::new(NOW, 2), NOW).map_err(|no| no.code),
-            Err(Code::Conflict)
-        );
-        revoke(&mut key, NOW);
-        assert_eq!(key, before);
     }
 }

@@ -7,7 +7,7 @@ use crate::id::{KeyId, ProjectId, TeamId, UserId};
 use crate::limit::Limit;
 use crate::refusal::{Code, Refusal};
 use crate::rule::Rules;
-use crate::secret::{Digest, Mask};
+use crate::secret::{Digest, Mask, Secret};
 use crate::time::Timestamp;
 
 /// What a key is for.
@@ -74,6 +74,25 @@ pub struct SecretRecord {
     pub mask: Mask,
     /// When it was made.
     pub created_at: Timestamp,
+    /// From this moment on it opens nothing: another took its place.
+    pub ends_at: Option<Timestamp>,
+}
+
+impl SecretRecord {
+    /// What is kept of a secret that has no end yet.
+    pub fn new(secret: &Secret, now: Timestamp) -> Self {
+        Self { digest: secret.digest(), mask: secret.mask(), created_at: now, ends_at: None }
+    }
+
+    /// What is kept of a secret that nobody here has seen.
+    pub fn unseen(digest: Digest, now: Timestamp) -> Self {
+        Self { digest, mask: Mask::of_nothing_known(), created_at: now, ends_at: None }
+    }
+
+    /// Whether it still opens its key at `now`.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.ends_at.is_none_or(|end| now < end)
+    }
 }
 
 /// What an administrator made of a key. Expiry is not a state: it is a fact of time.
@@ -128,6 +147,25 @@ impl Key {
             KeyState::Active if self.expires_at.is_some_and(|end| now >= end) => Status::Expired,
             KeyState::Active => Status::Active,
         }
+    }
+
+    /// The secrets that open it at `now`, as far as it is alive; the newest last.
+    pub fn live_secrets(&self, now: Timestamp) -> impl Iterator<Item = &SecretRecord> {
+        self.secrets.iter().filter(move |secret| secret.is_live(now))
+    }
+
+    /// Whether the secret with this digest still opens it at `now`.
+    ///
+    /// # Errors
+    /// Another took its place.
+    pub fn open(&self, digest: &Digest, now: Timestamp) -> Result<(), Refusal> {
+        if self.live_secrets(now).any(|secret| secret.digest == *digest) {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            Code::KeyRevoked,
+            "Incorrect API key provided: this secret was rotated, and another has taken its place. Whoever administers the key can give you that one.",
+        ))
     }
 
     /// Whether the key is alive at `now`, on a route for keys of `kind`.

@@ -143,6 +143,8 @@ codes! {
     ModelUnpriced = "model_unpriced", 403, Permission, Never;
     /// What the call may cost has no bound, and the key has a money limit or rules.
     Unmeterable = "unbounded_feature_for_hard_limit", 403, Permission, Never;
+    /// More than whoever makes the key may give.
+    ExceedsCeiling = "exceeds_ceiling", 403, Permission, Never;
     /// A route that the operator has not switched on.
     RouteDisabled = "route_disabled", 403, Permission, Never;
     /// No provider here has this model.
@@ -155,12 +157,16 @@ codes! {
     MethodNotAllowed = "method_not_allowed", 405, InvalidRequest, Never;
     /// The request took too long to arrive.
     RequestTimeout = "request_timeout", 408, InvalidRequest, Later;
-    /// Somebody else changed it first, or the change contradicts what is there.
+    /// The change contradicts what is there.
     Conflict = "conflict", 409, InvalidRequest, Never;
     /// The first request with this `Idempotency-Key` has no answer yet.
     IdempotencyInProgress = "idempotency_in_progress", 409, InvalidRequest, Later;
     /// The first request with this `Idempotency-Key` was done, and its answer is gone.
     IdempotencyAnswerLost = "idempotency_answer_lost", 409, InvalidRequest, Never;
+    /// The project has as many keys as its plan allows.
+    KeyLimitReached = "key_limit_reached", 409, InvalidRequest, Never;
+    /// Somebody else changed it since it was read.
+    StaleRevision = "stale_revision", 412, InvalidRequest, Never;
     /// The body is larger than allowed.
     RequestTooLarge = "request_too_large", 413, InvalidRequest, Never;
     /// The body is not of the type this route takes.
@@ -259,7 +265,7 @@ mod tests {
         for code in Code::ALL {
             let fits = match code.kind() {
                 Kind::InvalidRequest => {
-                    [400, 404, 405, 408, 409, 413, 415].contains(&code.status())
+                    [400, 404, 405, 408, 409, 412, 413, 415].contains(&code.status())
                 }
                 Kind::Authentication => code.status() == 401,
                 Kind::Permission => code.status() == 403,

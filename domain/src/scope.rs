@@ -11,8 +11,10 @@ use smallvec::SmallVec;
 use crate::id::{KeyId, LimitId, ProjectId, TeamId, Ulid, UserId};
 use crate::key::{Key, KeyKind};
 use crate::limit::{Limit, Unit};
+use crate::plan::Plan;
 use crate::refusal::Refusal;
 use crate::rule::Rules;
+use crate::secret::Digest;
 use crate::time::Timestamp;
 use crate::window::Window;
 
@@ -79,6 +81,8 @@ pub struct Owner {
     pub name: String,
     /// The team of a user.
     pub team: Option<TeamId>,
+    /// How many keys a project may have; `None` for everything else.
+    pub plan: Option<Plan>,
     /// How many users a team has; 0 for everything else. Kept by the store.
     pub members: u32,
     /// What may be used below it.
@@ -96,10 +100,17 @@ pub struct Owner {
 impl Owner {
     /// One that nobody has changed yet.
     pub fn new(scope: Scope, name: impl Into<String>, now: Timestamp) -> Self {
+        let plan = match scope {
+            // Where keys belong that nobody put anywhere: no plan stands in their way.
+            Scope::Project(ProjectId::DEFAULT) => Some(Plan::Enterprise),
+            Scope::Project(_) => Some(Plan::Free),
+            Scope::Instance | Scope::Team(_) | Scope::User(_) | Scope::Key(_) => None,
+        };
         Self {
             scope,
             name: name.into(),
             team: None,
+            plan,
             members: 0,
             rules: Rules::default(),
             limits: Vec::new(),
@@ -107,6 +118,13 @@ impl Owner {
             updated_at: now,
             revision: 1,
         }
+    }
+}
+
+impl Owner {
+    /// How many keys a project may have. One from before there were plans may have any number.
+    pub fn plan(&self) -> Plan {
+        self.plan.unwrap_or(Plan::Enterprise)
     }
 }
 
@@ -186,11 +204,28 @@ pub struct Lineage {
 }
 
 impl Lineage {
-    /// The key says who it is at `now`, on a route for keys of `kind`.
+    /// Whoever sent the secret with this digest says who they are at `now`, on a route for keys of
+    /// `kind`.
     ///
     /// # Errors
-    /// It is not alive, or not of that kind.
-    pub fn identify(self, kind: KeyKind, now: Timestamp) -> Result<Caller, Refusal> {
+    /// The key is not alive, or not of that kind, or another secret took this one's place.
+    pub fn identify(
+        self,
+        secret: &Digest,
+        kind: KeyKind,
+        now: Timestamp,
+    ) -> Result<Caller, Refusal> {
+        let key = Arc::clone(&self.key);
+        let caller = self.identify_itself(kind, now)?;
+        key.open(secret, now)?;
+        Ok(caller)
+    }
+
+    /// The same for a key that is asked about without a secret.
+    ///
+    /// # Errors
+    /// The key is not alive, or not of that kind.
+    pub fn identify_itself(self, kind: KeyKind, now: Timestamp) -> Result<Caller, Refusal> {
         self.key.identify(kind, now)?;
         Ok(Caller { lineage: self })
     }

@@ -102,6 +102,7 @@ impl App {
             operator: config.organization_routes.then(|| Arc::new(keyless::operator(now))),
             stored_objects: config.stored_objects,
             defaults: std::mem::take(&mut config.defaults),
+            plans: config.plans,
             floor_tokens: config.floor_tokens,
             trusted_proxies: std::mem::take(&mut config.trusted_proxies),
             drains: AtomicUsize::new(0),

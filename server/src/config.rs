@@ -10,7 +10,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use domain::rule::Network;
-use domain::{Defaults, Secret};
+use domain::{Defaults, Plans, Secret};
 use store::Durability;
 
 use crate::config::raw::{Raw, Setting};
@@ -42,6 +42,8 @@ pub struct Config {
     pub stored_objects: bool,
     /// Limits for everything of a kind.
     pub defaults: Defaults,
+    /// How many keys projects may have.
+    pub plans: Plans,
     pub floor_tokens: u64,
     pub trusted_proxies: Vec<Network>,
     pub cached_keys: usize,
@@ -163,6 +165,24 @@ pub const SETTINGS: &[Setting] = &[
         env: "WEIR_TEAM_SHARE",
         default: "80",
         doc: "The most that one user of a team of two or more may take of each of the team's token limits, in percent (1 to 100).",
+    },
+    Setting {
+        name: "free-keys",
+        env: "WEIR_FREE_KEYS",
+        default: "5",
+        doc: "Keys that a project of the plan 'free' may have, or 'unlimited'.",
+    },
+    Setting {
+        name: "pro-keys",
+        env: "WEIR_PRO_KEYS",
+        default: "50",
+        doc: "Keys that a project of the plan 'pro' may have, or 'unlimited'.",
+    },
+    Setting {
+        name: "enterprise-keys",
+        env: "WEIR_ENTERPRISE_KEYS",
+        default: "unlimited",
+        doc: "Keys that a project of the plan 'enterprise' may have, or 'unlimited'.",
     },
     Setting {
         name: "floor-tokens",
@@ -307,6 +327,11 @@ impl Config {
                 _ => return Err(bad(raw, "stored-objects", "'shared' or 'off'")),
             },
             defaults: defaults::resolve(std::mem::take(&mut raw.defaults), team_share(raw)?)?,
+            plans: Plans {
+                free: bound(raw, "free-keys")?,
+                pro: bound(raw, "pro-keys")?,
+                enterprise: bound(raw, "enterprise-keys")?,
+            },
             floor_tokens: match number(raw, "floor-tokens")? {
                 0 => return Err(bad(raw, "floor-tokens", "at least 1")),
                 tokens => tokens,
@@ -379,6 +404,14 @@ fn bad(raw: &Raw, name: &str, wanted: &str) -> BadSetting {
 
 fn number<T: FromStr>(raw: &Raw, name: &str) -> Result<T, BadSetting> {
     raw.text(name).replace('_', "").parse().map_err(|_| bad(raw, name, "a whole number"))
+}
+
+/// A number, or none.
+fn bound(raw: &Raw, name: &str) -> Result<Option<u32>, BadSetting> {
+    if raw.text(name) == "unlimited" {
+        return Ok(None);
+    }
+    number(raw, name).map(Some).map_err(|_| bad(raw, name, "a whole number, or 'unlimited'"))
 }
 
 fn boolean(raw: &Raw, name: &str) -> Result<bool, BadSetting> {

@@ -45,6 +45,11 @@ impl From<Refusal> for Failure {
 
 impl From<store::Fault> for Failure {
     fn from(fault: store::Fault) -> Self {
+        if let store::Fault::Stale { .. } = fault {
+            // Nothing broke: somebody else was quicker.
+            let message = "Somebody changed it since you read it: read it again, and decide anew.";
+            return Self::Refused(Refusal::new(Code::StaleRevision, message));
+        }
         Self::Broke(Fault {
             code: Code::LedgerUnavailable,
             public: "The store cannot be used at the moment, so nothing may be changed or spent. Whoever operates this gateway finds the reason in its log.".to_owned(),

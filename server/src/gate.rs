@@ -13,7 +13,7 @@ use domain::refusal::{Code, Refusal};
 use domain::rule::{self, Network, Permit, PriceTag, Target};
 use domain::scope::{AllLimits, Caller, Defaults, Lineage};
 use domain::secret::is_mistyped;
-use domain::{Clock, Digest, Money, ScopedLimit, Timestamp, Want};
+use domain::{Clock, Digest, Money, Plans, ScopedLimit, Timestamp, Want};
 use store::{Found, NotReserved, Store};
 use tokio_util::task::TaskTracker;
 
@@ -51,6 +51,8 @@ pub struct Gate {
     pub stored_objects: bool,
     /// Limits that hang on every scope of a kind.
     pub defaults: Defaults,
+    /// How many keys projects may have.
+    pub plans: Plans,
     /// Where requests come from that tell the address of who sent them.
     pub trusted_proxies: Vec<Network>,
     /// The least that a maximum of output tokens is lowered to.
@@ -143,15 +145,16 @@ impl Gate {
     async fn name(&self, guard: Guard, call: &Call, now: Timestamp) -> Result<Caller, Failure> {
         let Some(secret) = call.secret()? else {
             let anonymous = self.anonymous.filter(|_| guard == Guard::Caller);
-            let key = self.key_with(anonymous.ok_or_else(no_secret)?).await?;
-            return Ok(self.lineage(key).await?.identify(KeyKind::Regular, now)?);
+            let digest = anonymous.ok_or_else(no_secret)?;
+            let lineage = self.lineage(self.key_with(digest).await?).await?;
+            return Ok(lineage.identify(&digest, KeyKind::Regular, now)?);
         };
         let digest = secret.digest();
         if self.is_master(&digest) {
             return match &self.operator {
                 Some(key) if guard == Guard::Master => {
                     let lineage = self.lineage(Arc::clone(key)).await?;
-                    Ok(lineage.identify(KeyKind::Regular, now)?)
+                    Ok(lineage.identify_itself(KeyKind::Regular, now)?)
                 }
                 _ => Err(master_calls_no_model(guard).into()),
             };
@@ -166,7 +169,7 @@ impl Gate {
             Guard::Manager => KeyKind::Management,
             Guard::Holder | Guard::Master | Guard::Internal => own,
         };
-        let caller = lineage.identify(kind, now)?;
+        let caller = lineage.identify(&digest, kind, now)?;
         if matches!(guard, Guard::Master | Guard::Internal) {
             let message = "Only the master key opens this route.";
             return Err(Refusal::new(Code::WrongKeyType, message).into());

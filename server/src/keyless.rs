@@ -38,9 +38,14 @@ pub fn operator(now: Timestamp) -> Key {
     record(OPERATOR, "operator", now)
 }
 
+/// Whether the key with this id is opened by no secret that anybody could send.
+pub fn is_keyless(id: KeyId) -> bool {
+    [ANONYMOUS, OPERATOR].contains(&id)
+}
+
 fn record(id: KeyId, name: &str, now: Timestamp) -> Key {
     let secret = unsayable(name);
-    let secret = SecretRecord { digest: secret.digest(), mask: secret.mask(), created_at: now };
+    let secret = SecretRecord::new(&secret, now);
     let new = NewKey {
         kind: KeyKind::Regular,
         name: name.to_owned(),

@@ -18,9 +18,11 @@ pub mod openapi;
 pub mod operations;
 pub mod owners;
 pub mod page;
+pub mod parts;
 pub mod prices;
 pub mod providers;
 pub mod reply;
+pub mod revision;
 pub mod rules;
 pub mod usage;
 pub mod windows;
@@ -69,8 +71,8 @@ use Metering::{Free, Unmetered, Usage};
 
 const GET: &[Method] = &[Method::GET];
 const POST: &[Method] = &[Method::POST];
-const PATCH: &[Method] = &[Method::PATCH];
 const PUT: &[Method] = &[Method::PUT];
+const PATCH: &[Method] = &[Method::PATCH];
 const DELETE: &[Method] = &[Method::DELETE];
 const GET_POST: &[Method] = &[Method::GET, Method::POST];
 const GET_DELETE: &[Method] = &[Method::GET, Method::DELETE];
@@ -245,11 +247,18 @@ pub static INFERENCE: &[Endpoint] = &[
 
 /// Answered under exactly these paths.
 pub static OURS: &[Endpoint] = &[
-    ours("/api/v1/keys", GET, Guard::Manager, keys::list),
+    ours("/api/v1/keys", GET, Guard::Manager, keys::list::list),
     ours("/api/v1/keys", POST, Guard::Manager, keys::create),
+    ours("/api/v1/keys/lookup", POST, Guard::Manager, keys::look_up),
     ours("/api/v1/keys/{id}", GET, Guard::Manager, keys::show),
     ours("/api/v1/keys/{id}", PATCH, Guard::Manager, keys::update),
     ours("/api/v1/keys/{id}", DELETE, Guard::Manager, keys::revoke),
+    ours("/api/v1/keys/{id}/rotate", POST, Guard::Manager, keys::rotate),
+    ours("/api/v1/keys/{id}/limits", GET, Guard::Manager, parts::limits),
+    ours("/api/v1/keys/{id}/limits", PUT, Guard::Manager, parts::put_limits),
+    ours("/api/v1/keys/{id}/rules", GET, Guard::Manager, parts::rules),
+    ours("/api/v1/keys/{id}/rules", PUT, Guard::Manager, parts::put_rules),
+    ours("/api/v1/keys/{id}/usage", GET, Guard::Manager, usage::of_key),
     ours("/api/v1/keys/{id}/effective", GET, Guard::Manager, effective::of_key),
     ours("/api/v1/keys/{id}/explain", POST, Guard::Manager, explain::of_key),
     ours("/api/v1/key", GET, Guard::Holder, keys::own),
@@ -257,6 +266,10 @@ pub static OURS: &[Endpoint] = &[
     ours("/api/v1/key/explain", POST, Guard::Holder, explain::own),
     ours("/api/v1/instance", GET, Guard::Master, owners::instance),
     ours("/api/v1/instance", PATCH, Guard::Master, owners::update_instance),
+    ours("/api/v1/instance/limits", GET, Guard::Master, parts::limits),
+    ours("/api/v1/instance/limits", PUT, Guard::Master, parts::put_limits),
+    ours("/api/v1/instance/rules", GET, Guard::Master, parts::rules),
+    ours("/api/v1/instance/rules", PUT, Guard::Master, parts::put_rules),
     ours("/api/v1/instance/effective", GET, Guard::Master, effective::of_instance),
     ours("/api/v1/projects", GET, Guard::Master, |desk, actor, call| {
         owners::list(desk, actor, call, OwnerKind::Project)
@@ -270,6 +283,10 @@ pub static OURS: &[Endpoint] = &[
     ours("/api/v1/projects/{id}", PATCH, Guard::Master, |desk, actor, call| {
         owners::update(desk, actor, call, OwnerKind::Project)
     }),
+    ours("/api/v1/projects/{id}/limits", GET, Guard::Master, parts::limits),
+    ours("/api/v1/projects/{id}/limits", PUT, Guard::Master, parts::put_limits),
+    ours("/api/v1/projects/{id}/rules", GET, Guard::Master, parts::rules),
+    ours("/api/v1/projects/{id}/rules", PUT, Guard::Master, parts::put_rules),
     ours("/api/v1/projects/{id}/effective", GET, Guard::Master, |desk, actor, call| {
         effective::of_owner(desk, actor, call, OwnerKind::Project)
     }),
@@ -285,6 +302,10 @@ pub static OURS: &[Endpoint] = &[
     ours("/api/v1/teams/{id}", PATCH, Guard::Master, |desk, actor, call| {
         owners::update(desk, actor, call, OwnerKind::Team)
     }),
+    ours("/api/v1/teams/{id}/limits", GET, Guard::Master, parts::limits),
+    ours("/api/v1/teams/{id}/limits", PUT, Guard::Master, parts::put_limits),
+    ours("/api/v1/teams/{id}/rules", GET, Guard::Master, parts::rules),
+    ours("/api/v1/teams/{id}/rules", PUT, Guard::Master, parts::put_rules),
     ours("/api/v1/teams/{id}/effective", GET, Guard::Master, |desk, actor, call| {
         effective::of_owner(desk, actor, call, OwnerKind::Team)
     }),
@@ -300,6 +321,10 @@ pub static OURS: &[Endpoint] = &[
     ours("/api/v1/users/{id}", PATCH, Guard::Master, |desk, actor, call| {
         owners::update(desk, actor, call, OwnerKind::User)
     }),
+    ours("/api/v1/users/{id}/limits", GET, Guard::Master, parts::limits),
+    ours("/api/v1/users/{id}/limits", PUT, Guard::Master, parts::put_limits),
+    ours("/api/v1/users/{id}/rules", GET, Guard::Master, parts::rules),
+    ours("/api/v1/users/{id}/rules", PUT, Guard::Master, parts::put_rules),
     ours("/api/v1/users/{id}/effective", GET, Guard::Master, |desk, actor, call| {
         effective::of_owner(desk, actor, call, OwnerKind::User)
     }),

@@ -211,7 +211,7 @@ fn find_and_hold(dir: &Path) -> Outcome {
 
 fn key(number: u64) -> Key {
     let secret = Secret::new(format!("sk-weigh-{number}"));
-    let record = SecretRecord { digest: secret.digest(), mask: secret.mask(), created_at: NOW };
+    let record = SecretRecord::new(&secret, NOW);
     Key {
         id: id(number),
         kind: KeyKind::Regular,

@@ -172,7 +172,7 @@ mod tests {
             project: ProjectId::DEFAULT,
             user: None,
             team: None,
-            secrets: vec![SecretRecord { digest, mask, created_at: at }],
+            secrets: vec![SecretRecord { digest, mask, created_at: at, ends_at: None }],
             rules: Rules::default(),
             limits: Vec::new(),
             state: KeyState::Active,

@@ -55,6 +55,12 @@ pub enum Fault {
     /// A record names an owner that does not exist.
     #[error("there is no {} {}", .0.kind(), .0)]
     NoSuchOwner(Scope),
+    /// The project would have more keys than it may.
+    #[error("the project may have no more than {most} keys")]
+    NoRoom {
+        /// So many it may have.
+        most: u64,
+    },
     /// Somebody else changed the record first.
     #[error("the record is at revision {found}, not {expected}")]
     Stale {

@@ -143,8 +143,8 @@ enum Order {
     Drain(Reply<()>),
     /// And carry it into the sums.
     Flush(Reply<()>),
-    /// And sum up a key.
-    Spent(Spending, Reply<Money>),
+    /// And sum up keys.
+    Spent(Vec<Spending>, Reply<Vec<Money>>),
     /// And tell what counts against limits.
     Balances(Vec<Question>, Reply<Vec<Known>>),
     /// And finish.
@@ -262,9 +262,9 @@ impl Journal {
         self.order(Order::Flush).await
     }
 
-    /// What a key spent, everything given so far included.
-    pub(crate) async fn spent(&self, spending: Spending) -> Result<Money, Fault> {
-        self.order(|reply| Order::Spent(spending, reply)).await
+    /// What each of `keys` spent, everything given so far included.
+    pub(crate) async fn spent(&self, keys: Vec<Spending>) -> Result<Vec<Money>, Fault> {
+        self.order(|reply| Order::Spent(keys, reply)).await
     }
 
     /// What counts against limits, everything given so far included.

@@ -23,8 +23,8 @@ use std::sync::Arc;
 
 use domain::ledger::{Balance, Fit, Now, Room, Want};
 use domain::{
-    Correction, Digest, HoldId, Key, KeyId, Lineage, Money, Owner, Row, Scope, ScopedLimit, Secret,
-    Supply, Timestamp,
+    Correction, Digest, HoldId, Key, KeyId, Lineage, Money, Owner, ProjectId, Row, Scope,
+    ScopedLimit, Secret, Supply, TeamId, Timestamp, UserId,
 };
 use tokio::sync::oneshot;
 
@@ -46,7 +46,8 @@ pub use journal::{DiskAct, DiskProbe, Durability, Health, Recovery};
 pub use ledger::{Held, NotReserved};
 
 pub use registry::{
-    Act, AuditQuery, AuditRow, By, Earlier, FirstAnswer, KeyQuery, NotChanged, OwnerQuery, Tag,
+    Act, AuditQuery, AuditRow, By, Earlier, FirstAnswer, KeyOrder, KeyPlace, KeyQuery, NotChanged,
+    OwnerQuery, Tag,
 };
 pub use sums::Sum;
 pub use usage::{Group, Order, UsageQuery, UsageReport, UsageSum};
@@ -189,11 +190,21 @@ impl Store {
         self.import_keys(vec![key], act).await
     }
 
+    /// The same, where the key's project has fewer than `most` keys that count: regular ones that
+    /// are not revoked. [`Fault::NoRoom`] where it has not, however many are written at a time.
+    pub async fn insert_key_within(&self, most: u64, key: Key, act: Act) -> Result<(), Fault> {
+        let directory = Arc::clone(&self.directory);
+        let insert = move |connection: &mut _| {
+            registry::insert(connection, &directory, vec![key], Some(most), &act)
+        };
+        self.writer.ask(insert).await
+    }
+
     /// Writes many new keys and one audit row, all or nothing.
     pub async fn import_keys(&self, keys: Vec<Key>, act: Act) -> Result<(), Fault> {
         let directory = Arc::clone(&self.directory);
         self.writer
-            .ask(move |connection| registry::insert(connection, &directory, keys, &act))
+            .ask(move |connection| registry::insert(connection, &directory, keys, None, &act))
             .await
     }
 
@@ -221,7 +232,7 @@ impl Store {
         self.quick.ask(move |connection| registry::read(connection, id)).await
     }
 
-    /// A page of keys, newest first.
+    /// A page of keys.
     pub async fn keys(&self, query: KeyQuery) -> Result<Vec<Key>, Fault> {
         self.slow.ask(move |connection| registry::list::page(connection, &query)).await
     }
@@ -229,6 +240,11 @@ impl Store {
     /// How many keys all pages together have.
     pub async fn count_keys(&self, query: KeyQuery) -> Result<u64, Fault> {
         self.slow.ask(move |connection| registry::list::count(connection, &query)).await
+    }
+
+    /// How many keys count against the plan of each of `projects`.
+    pub async fn count_project_keys(&self, projects: Vec<ProjectId>) -> Result<Vec<u64>, Fault> {
+        self.slow.ask(move |connection| registry::list::counted(connection, &projects)).await
     }
 
     /// A note about the instance.
@@ -366,6 +382,11 @@ impl Store {
         self.slow.ask(move |connection| registry::owners::page(connection, &query)).await
     }
 
+    /// The team of each of `users`, where they have one.
+    pub async fn teams_of(&self, users: Vec<UserId>) -> Result<Vec<Option<TeamId>>, Fault> {
+        self.slow.ask(move |connection| registry::owners::teams(connection, &users)).await
+    }
+
     // ── the ledger ──
 
     /// Sets what `want` says aside on every one of `limits`, or on none. Waits only where a limit
@@ -471,9 +492,13 @@ impl Store {
         self.journal.flush().await
     }
 
-    /// What a key spent since the UTC hour of `since`, every row given so far included.
-    pub async fn spent(&self, key: KeyId, since: Timestamp) -> Result<Money, Fault> {
-        self.journal.spent((key, since, None)).await
+    /// What each of `keys` spent since the UTC hour of its moment, every row given so far included.
+    pub async fn spent(
+        &self,
+        keys: impl IntoIterator<Item = (KeyId, Timestamp)>,
+    ) -> Result<Vec<Money>, Fault> {
+        let keys = keys.into_iter().map(|(key, since)| (key, since, None)).collect();
+        self.journal.spent(keys).await
     }
 
     /// When the newest call of each of `keys` began, of those that have called; every row given so

@@ -22,13 +22,17 @@ use crate::fault::Fault;
 use audit::Shown;
 
 pub use audit::{Act, AuditQuery, AuditRow, By};
-pub use list::KeyQuery;
+pub use list::{KeyOrder, KeyPlace, KeyQuery};
 pub use once::{Earlier, FirstAnswer, Tag};
 pub use owners::OwnerQuery;
 
 /// The schema's history. Steps that were shipped never change.
-pub(crate) const STEPS: &[&str] =
-    &[include_str!("schema.sql"), include_str!("idempotency.sql"), include_str!("supply.sql")];
+pub(crate) const STEPS: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("idempotency.sql"),
+    include_str!("supply.sql"),
+    include_str!("lists.sql"),
+];
 
 /// Why a record was not changed.
 #[derive(Clone, Debug)]
@@ -45,11 +49,13 @@ impl<E> From<Fault> for NotChanged<E> {
     }
 }
 
-/// Writes new keys and one audit row, all or nothing.
+/// Writes new keys and one audit row, all or nothing: where a project would then have more that
+/// count than `most`, nothing.
 pub(crate) fn insert(
     connection: &mut Connection,
     directory: &Directory,
     keys: Vec<Key>,
+    most: Option<u64>,
     act: &Act,
 ) -> Result<(), Fault> {
     let transaction = begin(connection)?;
@@ -58,6 +64,13 @@ pub(crate) fn insert(
     }
     for key in &keys {
         insert_record(&transaction, key)?;
+    }
+    if let Some(most) = most {
+        let projects: HashSet<_> = keys.iter().map(|key| key.project).collect();
+        let projects: Vec<_> = projects.into_iter().collect();
+        if list::counted(&transaction, &projects)?.into_iter().any(|found| found > most) {
+            return Err(Fault::NoRoom { most });
+        }
     }
     let after = if let [key] = keys.as_slice() { Some(Shown::key(key)?) } else { None };
     audit::write(&transaction, act, None, after)?;

@@ -40,13 +40,14 @@ pub struct Place {
 }
 
 impl Place {
-    /// The home it means. `maker` is where the management key that makes the key belongs, or where
-    /// everything does that the operator makes; `users_team` is the team of the user that is named
-    /// here.
+    /// The home it means. `maker` is where the management key that makes the key belongs; the
+    /// operator puts keys anywhere. `users_team` is the team of the user that is named here.
     ///
     /// # Errors
-    /// The user is in another team, or the maker belongs to something that the key would leave.
-    pub fn resolve(self, maker: Home, users_team: Option<TeamId>) -> Result<Home, Refusal> {
+    /// The user is in another team, or the key would stand outside of its maker's home.
+    pub fn resolve(self, maker: Option<Home>, users_team: Option<TeamId>) -> Result<Home, Refusal> {
+        let bound = maker;
+        let maker = maker.unwrap_or_default();
         let project = self.project.unwrap_or(maker.project);
         let (user, team) = match (self.user, self.team) {
             (None, None) => (maker.user, maker.team),
@@ -56,17 +57,33 @@ impl Place {
             (Some(user), _) => (Some(user), None),
             (None, Some(team)) => (None, Some(team)),
         };
-        if maker.project != ProjectId::DEFAULT && project != maker.project {
+        let home = Home { project, user, team };
+        bound.map_or(Ok(()), |maker| maker.has(home, users_team))?;
+        Ok(home)
+    }
+}
+
+impl Home {
+    /// Whether a management key that belongs here may put a key into `home`: its own project, and
+    /// of users and teams its own and the users of its own team.
+    fn has(self, home: Self, users_team: Option<TeamId>) -> Result<(), Refusal> {
+        let no = |param: &str, message: &str| {
+            Err(Refusal::new(Code::ExceedsCeiling, message).about(param))
+        };
+        if home.project != self.project {
             return no("project_id", "This management key makes keys of its own project only.");
         }
-        if maker.user.is_some() && user != maker.user {
-            return no("user_id", "This management key makes keys of its own user only.");
+        let of_own_team = self.team.is_some() && users_team == self.team;
+        if home.user != self.user && !(self.user.is_none() && of_own_team) {
+            return no(
+                "user_id",
+                "This management key makes keys for its own user, or the users of its own team, only.",
+            );
         }
-        let stays = team == maker.team || (self.user.is_some() && users_team == maker.team);
-        if maker.team.is_some() && !stays {
+        if home.user.is_none() && home.team != self.team {
             return no("team_id", "This management key makes keys of its own team only.");
         }
-        Ok(Home { project, user, team })
+        Ok(())
     }
 }
 
@@ -104,26 +121,27 @@ mod tests {
         let (p2, u2, t2) = (Some(project(2)), Some(user(2)), Some(team(2)));
         #[rustfmt::skip]
         let table = [
-            (anywhere, to(None, None, None), None, Ok(anywhere)),
-            (anywhere, to(p1, None, None), None, Ok(in_project)),
-            (anywhere, to(None, u1, None), t1, Ok(of_user)),
-            (anywhere, to(None, u1, t1), t1, Ok(of_user)),
-            (anywhere, to(None, u1, t2), t1, Err("team_id")),
-            (anywhere, to(None, u1, t2), None, Err("team_id")),
-            (anywhere, to(None, None, t1), None, Ok(of_team)),
-            (in_project, to(None, None, None), None, Ok(in_project)),
-            (in_project, to(p1, u1, None), None, Ok(Home { user: u1, ..in_project })),
-            (in_project, to(p2, None, None), None, Err("project_id")),
-            (of_user, to(None, None, None), None, Ok(of_user)),
-            (of_user, to(None, u1, None), t1, Ok(of_user)),
-            (of_user, to(None, u2, None), t1, Err("user_id")),
-            (of_user, to(None, None, t1), None, Err("user_id")),
-            (of_team, to(None, None, None), None, Ok(of_team)),
-            (of_team, to(None, None, t1), None, Ok(of_team)),
-            (of_team, to(None, u1, None), t1, Ok(of_user)),
-            (of_team, to(None, u1, None), t2, Err("team_id")),
-            (of_team, to(None, u1, None), None, Err("team_id")),
-            (of_team, to(None, None, t2), None, Err("team_id")),
+            (None, to(p1, u1, None), t1, Ok(Home { user: u1, ..in_project })),
+            (None, to(None, None, t2), None, Ok(Home { team: t2, ..anywhere })),
+            (None, to(None, u1, t2), t1, Err("team_id")),
+            (Some(anywhere), to(None, None, None), None, Ok(anywhere)),
+            (Some(anywhere), to(p1, None, None), None, Err("project_id")),
+            (Some(anywhere), to(None, u1, None), t1, Err("user_id")),
+            (Some(anywhere), to(None, u1, None), None, Err("user_id")),
+            (Some(anywhere), to(None, None, t1), None, Err("team_id")),
+            (Some(in_project), to(None, None, None), None, Ok(in_project)),
+            (Some(in_project), to(p1, u1, None), None, Err("user_id")),
+            (Some(in_project), to(p2, None, None), None, Err("project_id")),
+            (Some(of_user), to(None, None, None), None, Ok(of_user)),
+            (Some(of_user), to(None, u1, None), t1, Ok(of_user)),
+            (Some(of_user), to(None, u2, None), t1, Err("user_id")),
+            (Some(of_user), to(None, None, t1), None, Err("user_id")),
+            (Some(of_team), to(None, None, None), None, Ok(of_team)),
+            (Some(of_team), to(None, None, t1), None, Ok(of_team)),
+            (Some(of_team), to(None, u1, None), t1, Ok(of_user)),
+            (Some(of_team), to(None, u1, None), t2, Err("user_id")),
+            (Some(of_team), to(None, u1, None), None, Err("user_id")),
+            (Some(of_team), to(None, None, t2), None, Err("team_id")),
         ];
         for (maker, place, users_team, home) in table {
             let found = place.resolve(maker, users_team);

@@ -2,6 +2,7 @@
 
 use super::{Actor, LimitChange, RulesChange, put};
 use crate::id::{LimitId, TeamId};
+use crate::plan::Plan;
 use crate::refusal::{Code, Refusal};
 use crate::scope::{Owner, Scope};
 use crate::time::Timestamp;
@@ -19,6 +20,8 @@ pub struct NewOwner {
     pub limits: LimitChange,
     /// What may be used below it.
     pub rules: RulesChange,
+    /// The plan of a project; what new ones have, where it is not said.
+    pub plan: Option<Plan>,
 }
 
 impl NewOwner {
@@ -30,6 +33,7 @@ impl NewOwner {
         actor.operates()?;
         let mut owner = Owner::new(self.scope, self.name, now);
         owner.team = self.team;
+        put(&mut owner.plan, self.plan.map(Some));
         owner.limits = self.limits.apply(&[], fresh)?;
         self.rules.apply(&mut owner.rules);
         Ok(owner)
@@ -47,6 +51,10 @@ pub struct OwnerChange {
     pub limits: LimitChange,
     /// Other rules.
     pub rules: RulesChange,
+    /// Another plan for a project.
+    pub plan: Option<Plan>,
+    /// The revision it was meant for; `None` for whichever there is.
+    pub expected: Option<u64>,
 }
 
 impl OwnerChange {
@@ -67,6 +75,7 @@ impl OwnerChange {
         self.rules.apply(&mut owner.rules);
         put(&mut owner.name, self.name);
         put(&mut owner.team, self.team);
+        put(&mut owner.plan, self.plan.map(Some));
         owner.updated_at = now;
         owner.revision = owner.revision.saturating_add(1);
         Ok(())
@@ -104,6 +113,7 @@ mod tests {
             team: None,
             limits: LimitChange { all: None, slots: vec![rpm] },
             rules: RulesChange::default(),
+            plan: None,
         }
     }
 

@@ -61,6 +61,11 @@ impl Network {
         cleared(address, hosts) == self.first
     }
 
+    /// Whether every address in `other` is in it.
+    pub fn covers(self, other: Self) -> bool {
+        self.length <= other.length && self.contains(other.first)
+    }
+
     /// The same, as IPv4 where it lies in what IPv6 keeps for that.
     fn canonical(self) -> Self {
         match (self.first.to_canonical(), self.length.checked_sub(96)) {

@@ -316,7 +316,7 @@ fn caller(rules: Rules) -> Caller {
     let owner = |scope| Arc::new(Owner::new(scope, "any", now()));
     let (instance, project) = (owner(Scope::Instance), owner(Scope::Project(key.project)));
     let lineage = Lineage { instance, project, team: None, user: None, key: Arc::new(key) };
-    lineage.identify(KeyKind::Regular, now()).unwrap()
+    lineage.identify_itself(KeyKind::Regular, now()).unwrap()
 }
 
 /// A provider, and what its input tokens cost.

@@ -79,6 +79,24 @@ impl Desk {
         self.balances(&scoped, at).await
     }
 
+    /// How limits stand that hang on several scopes, those of each together.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn standings_of(
+        &self,
+        scopes: impl Iterator<Item = (Scope, &[Limit])> + Clone + Send,
+        at: Timestamp,
+    ) -> Result<Vec<Vec<Standing>>, Failure> {
+        let on = |(scope, limits): (Scope, &[Limit])| -> Vec<_> {
+            limits.iter().map(|limit| ScopedLimit { scope, limit: *limit }).collect()
+        };
+        let counts: Vec<_> = scopes.clone().map(|(_, limits)| limits.len()).collect();
+        let all: Vec<_> = scopes.flat_map(on).collect();
+        let mut standings = self.balances(&all, at).await?.into_iter();
+        Ok(counts.into_iter().map(|count| standings.by_ref().take(count).collect()).collect())
+    }
+
     async fn balances(
         &self,
         limits: &[ScopedLimit],

@@ -124,7 +124,7 @@ impl Desk {
         let limits = &lineage.limits(&self.gate.defaults);
         let request = &question.request;
         let Some(relay) = question.relays.first() else {
-            return Err(super::no_such_key().into());
+            return Err(super::keys::no_such_key().into());
         };
         let size = Size {
             ask: &request.ask,
@@ -200,7 +200,7 @@ fn explained_routes(models: &Models, question: &Question) -> Result<Vec<Arc<Rout
             Err(no) => first_no = first_no.or(Some(no)),
         }
     }
-    Err(first_no.unwrap_or_else(super::no_such_key))
+    Err(first_no.unwrap_or_else(super::keys::no_such_key))
 }
 
 /// The routes that remain, as the gate would find them.
@@ -211,7 +211,7 @@ fn judge(
     nowhere: Option<Refusal>,
     (address, at): (Option<IpAddr>, Timestamp),
 ) -> Result<Vec<Arc<Route>>, Refusal> {
-    let caller = lineage.clone().identify(KeyKind::Regular, at)?;
+    let caller = lineage.clone().identify_itself(KeyKind::Regular, at)?;
     if let Some(address) = address {
         rule::judge_address(caller.rules(), address)?;
     }

@@ -95,6 +95,24 @@ impl Desk {
         self.gate.store.owner(scope).await?.ok_or_else(|| no_such(scope.kind()).into())
     }
 
+    /// How many keys count against the plan of each of `owners`; 0 for what is no project.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn keys_used(&self, owners: &[Owner]) -> Result<Vec<u64>, Failure> {
+        let project = |owner: &Owner| match owner.scope {
+            Scope::Project(id) => Some(id),
+            Scope::Instance | Scope::Team(_) | Scope::User(_) | Scope::Key(_) => None,
+        };
+        let projects: Vec<_> = owners.iter().filter_map(project).collect();
+        if projects.is_empty() {
+            return Ok(vec![0; owners.len()]);
+        }
+        let mut counts = self.gate.store.count_project_keys(projects).await?.into_iter();
+        let used = |owner| project(owner).and_then(|_| counts.next()).unwrap_or(0);
+        Ok(owners.iter().map(used).collect())
+    }
+
     /// A page of owners.
     ///
     /// # Errors
@@ -130,10 +148,11 @@ impl Desk {
             Scope::User(_) => "user.update",
             Scope::Key(_) => return Err(Failure::internal("a key is no owner")),
         };
+        let expected = change.expected;
         let fresh = self.gate.ids.limit(now);
         let apply = move |owner: &mut Owner| change.apply(actor, owner, fresh, now);
         let act = act(actor, action, &scope, now);
-        match self.gate.store.update_owner(scope, None, apply, act).await {
+        match self.gate.store.update_owner(scope, expected, apply, act).await {
             Ok((_, after)) => Ok(after),
             Err(store::NotChanged::Fault(Fault::Taken)) => Err(taken().into()),
             Err(no) => Err(not_changed(no, no_such(scope.kind()))),

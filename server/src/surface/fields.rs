@@ -377,6 +377,23 @@ impl Query {
         Ok(Self { parameters, known: Vec::new() })
     }
 
+    /// What is left to be asked for, but for `without`; the same for the same parameters in whatever
+    /// order.
+    pub fn rest(&self, without: &[&str]) -> String {
+        let rest = self.parameters.iter().filter(|(name, _)| !without.contains(&name.as_str()));
+        format!("{:?}", rest.collect::<Vec<_>>())
+    }
+
+    /// One of a few words.
+    pub fn word<T: Copy>(&mut self, name: &str, words: &[(&str, T)]) -> Result<Option<T>, Refusal> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        let found = words.iter().find(|(word, _)| *word == text);
+        found.map(|(_, value)| Some(*value)).ok_or_else(|| {
+            let known: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+            invalid(name, &format!("one of {}", known.join(", ")))
+        })
+    }
+
     /// A parameter's text.
     pub fn text(&mut self, name: &str) -> Option<String> {
         // Forms send what was left blank.

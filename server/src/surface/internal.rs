@@ -20,6 +20,7 @@ use crate::surface::keys::{key_id, read_change, read_new};
 use crate::surface::limits::LimitsView;
 use crate::surface::page::{Page, Wanted};
 use crate::surface::reply::json;
+use crate::surface::revision::expected;
 use crate::surface::rules::RulesView;
 use crate::surface::usage::KeyWords;
 use crate::surface::{Reply, owners};
@@ -140,7 +141,7 @@ pub fn list_keys(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
         let wanted = KeyQuery {
             user: query.parsed("user_id", "the id of a user")?,
             team: query.parsed("team_id", "the id of a team")?,
-            after: page.after.map(KeyId::from_ulid),
+            after: page.after.map(|id| KeyId::from_ulid(id).into()),
             page_size: page.ask(),
             include_disabled: true,
             ..KeyQuery::default()
@@ -169,8 +170,9 @@ pub fn show_key(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
 pub fn update_key(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
     async move {
         let id = key_id(&call)?;
-        let fields = Fields::of(desk, &mut call).await?;
-        let (change, force) = read_change(fields, call.at)?;
+        let mut fields = Fields::of(desk, &mut call).await?;
+        let expected = expected(&call, Some(&mut fields))?;
+        let (change, force) = read_change(fields, expected, call.at)?;
         let key = desk.update(actor, id, change, force, call.at).await?;
         whole(desk, &key, call.at).await
     }
@@ -180,7 +182,8 @@ pub fn update_key(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
 /// `DELETE /internal/api-keys/{id}`
 pub fn revoke_key(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
     async move {
-        let key = desk.revoke(actor, key_id(&call)?, call.at).await?;
+        let expected = expected(&call, None)?;
+        let key = desk.revoke(actor, key_id(&call)?, expected, call.at).await?;
         Ok(json(StatusCode::OK, &Deleted { deleted: true, id: shown(key.id) }))
     }
     .boxed()

@@ -1,29 +1,33 @@
 //! The keys API: `/api/v1/keys` for whoever administers keys, `/api/v1/key` for a key's holder. This
 //! page knows the surface's words (`hash`); what may be done is decided in `admin`.
 
-use domain::command::{Actor, Home, KeyChange, NewKey, Place};
-use domain::key::{Key, KeyKind, KeyState};
+pub mod list;
+
+use domain::command::{Actor, Home, KeyChange, NewKey, Place, Rotation};
+use domain::key::{Key, KeyKind, KeyState, SecretRecord};
 use domain::secret::Kind;
-use domain::{Code, Digest, KeyId, Refusal, Rules, Scope, Secret, TeamId, Timestamp};
+use domain::{Code, Digest, KeyId, Refusal, Rules, Secret, Timestamp};
 use futures_util::FutureExt as _;
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
-use store::KeyQuery;
 
-use crate::admin::{Chosen, Desk, Making, look_of, no_such};
+use crate::admin::{About, Chosen, Desk, Making, Rotating, look_of, no_such};
 use crate::call::{Answer, Call};
 use crate::failure::{Failure, rfc3339};
 use crate::surface::Reply;
-use crate::surface::fields::{Fields, Query};
+use crate::surface::fields::Fields;
 use crate::surface::limits::{self, LimitsView};
-use crate::surface::page::{Page, Wanted};
 use crate::surface::reply::{Dollars, json};
+use crate::surface::revision::{expected, tagged};
 use crate::surface::rules::{self, RulesView};
 use crate::surface::usage::KeyWords;
 
 /// What keys are called in questions about usage.
 pub const WORDS: KeyWords = KeyWords { shown: |key| key.to_string(), filter: "key" };
+
+const KINDS: [(&str, KeyKind); 2] =
+    [("regular", KeyKind::Regular), ("management", KeyKind::Management)];
 
 /// A key as this surface shows it.
 #[derive(Serialize, JsonSchema)]
@@ -41,17 +45,33 @@ pub struct KeyView<'a> {
     user_id: Option<String>,
     /// Its own, or its user's.
     team_id: Option<String>,
+    /// The management key that made it; null for the operator.
+    created_by: Option<String>,
     #[serde(flatten)]
     limits: LimitsView,
     #[serde(flatten)]
     rules: RulesView<'a>,
     /// Spent since the key was made, in dollars.
     usage: Dollars,
+    /// Those that open it now, the newest last.
+    secrets: Vec<SecretView<'a>>,
+    revision: u64,
     created_at: String,
     updated_at: String,
     expires_at: Option<String>,
     /// When its newest call began.
     last_used_at: Option<String>,
+}
+
+/// A secret, without what it is.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "secret_label")]
+pub struct SecretView<'a> {
+    /// Its first and last characters.
+    label: &'a str,
+    created_at: String,
+    /// When it opens nothing any more; null where no other took its place.
+    ends_at: Option<String>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -60,6 +80,13 @@ pub struct One<'a> {
     data: KeyView<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a str>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "looked_up_key")]
+pub struct LookedUp<'a> {
+    data: KeyView<'a>,
+    secret: SecretView<'a>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -73,8 +100,7 @@ pub struct Deleted {
 pub fn create(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
     async move {
         let mut fields = Fields::of(desk, &mut call).await?;
-        let kinds = [("regular", KeyKind::Regular), ("management", KeyKind::Management)];
-        let kind = fields.word("key_type", &kinds)?.unwrap_or(KeyKind::Regular);
+        let kind = fields.word("key_type", &KINDS)?.unwrap_or(KeyKind::Regular);
         let digest = fields.form("secret_sha256", "64 hexadecimal digits", Digest::from_hex)?;
         if digest.is_some() && fields.has("secret") {
             let no = fields.invalid("secret_sha256", "left out where 'secret' is sent");
@@ -86,9 +112,8 @@ pub fn create(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
         let secret = digest.map(Chosen::Digest).or(making.secret);
         let making = Making { secret, disabled, dry_run, ..making };
         let (key, secret) = desk.create(actor, new, making, call.at).await?;
-        let data = view(desk, &key, &call).await?;
         let status = if dry_run { StatusCode::OK } else { StatusCode::CREATED };
-        Ok(json(status, &One { data, key: secret.as_ref().map(Secret::expose) }))
+        shown(desk, &key, secret.as_ref(), status, &call).await
     }
     .boxed()
 }
@@ -122,32 +147,6 @@ fn place(fields: &mut Fields) -> Result<Place, Refusal> {
     })
 }
 
-/// `GET /api/v1/keys`
-pub fn list(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
-    async move {
-        let mut query = Query::read(call.head.uri.query())?;
-        let page = Wanted::read(&mut query, &desk.list_secret)?;
-        let offset = query.number("offset", 0, u32::MAX)?.unwrap_or(0) as usize;
-        let include_disabled = query.boolean("include_disabled")?.unwrap_or(true);
-        query.end()?;
-        let wanted = KeyQuery {
-            after: page.after.map(KeyId::from_ulid),
-            offset,
-            page_size: page.ask(),
-            include_disabled,
-            ..KeyQuery::default()
-        };
-        let mut keys = desk.keys(actor, wanted).await?;
-        let next_page_token = page.cut(&mut keys, &desk.list_secret, |key| key.id.ulid());
-        let mut data = Vec::with_capacity(keys.len());
-        for key in &keys {
-            data.push(view(desk, key, &call).await?);
-        }
-        Ok(json(StatusCode::OK, &Page { data, next_page_token }))
-    }
-    .boxed()
-}
-
 /// `GET /api/v1/keys/{hash}`
 pub fn show(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
     async move {
@@ -161,8 +160,9 @@ pub fn show(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
 pub fn update(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
     async move {
         let id = key_id(&call)?;
-        let fields = Fields::of(desk, &mut call).await?;
-        let (change, force) = read_change(fields, call.at)?;
+        let mut fields = Fields::of(desk, &mut call).await?;
+        let expected = expected(&call, Some(&mut fields))?;
+        let (change, force) = read_change(fields, expected, call.at)?;
         let key = desk.update(actor, id, change, force, call.at).await?;
         one(desk, &key, &call).await
     }
@@ -170,13 +170,18 @@ pub fn update(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
 }
 
 /// Reads what is to be different about a key, and whether its rules may name what nobody knows.
-pub fn read_change(mut fields: Fields, now: Timestamp) -> Result<(KeyChange, bool), Refusal> {
+pub fn read_change(
+    mut fields: Fields,
+    expected: Option<u64>,
+    now: Timestamp,
+) -> Result<(KeyChange, bool), Refusal> {
     let change = KeyChange {
         name: fields.label("name")?,
         disabled: fields.boolean("disabled")?,
         expires_at: fields.sent("expires_at", Fields::moment)?,
         limits: limits::read(&mut fields, now)?,
         rules: rules::read(&mut fields)?,
+        expected,
     };
     let force = fields.boolean("force")?.unwrap_or(false);
     fields.end()?;
@@ -186,8 +191,42 @@ pub fn read_change(mut fields: Fields, now: Timestamp) -> Result<(KeyChange, boo
 /// `DELETE /api/v1/keys/{hash}`
 pub fn revoke(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
     async move {
-        let key = desk.revoke(actor, key_id(&call)?, call.at).await?;
+        let expected = expected(&call, None)?;
+        let key = desk.revoke(actor, key_id(&call)?, expected, call.at).await?;
         Ok(json(StatusCode::OK, &Deleted { deleted: true, hash: key.id.to_string() }))
+    }
+    .boxed()
+}
+
+/// `POST /api/v1/keys/{hash}/rotate`
+pub fn rotate(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
+    async move {
+        let id = key_id(&call)?;
+        let mut fields = Fields::of(desk, &mut call).await?;
+        let grace = fields.number("grace_seconds", 0, Rotation::GRACE_SECONDS_MAX)?;
+        let rotating = Rotating {
+            secret: fields.secret("secret")?,
+            grace_seconds: grace.unwrap_or(0),
+            expected: expected(&call, Some(&mut fields))?,
+        };
+        fields.end()?;
+        let (key, secret) = desk.rotate(actor, id, rotating, call.at).await?;
+        shown(desk, &key, Some(&secret), StatusCode::OK, &call).await
+    }
+    .boxed()
+}
+
+/// `POST /api/v1/keys/lookup`: whose is a secret that somebody found somewhere?
+pub fn look_up(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
+    async move {
+        let mut fields = Fields::of(desk, &mut call).await?;
+        let secret = fields.required("secret", Fields::secret)?;
+        fields.end()?;
+        let (key, record) = desk.look_up(actor, &secret).await?;
+        let mut about = desk.about(std::slice::from_ref(&*key), call.at).await?;
+        let about = about.pop().ok_or_else(|| Failure::internal("nothing is known of a key"))?;
+        let data = KeyView::new(&key, &about, call.at);
+        Ok(json(StatusCode::OK, &LookedUp { data, secret: (&record).into() }))
     }
     .boxed()
 }
@@ -219,36 +258,56 @@ pub fn key_id(call: &Call) -> Result<KeyId, Refusal> {
 }
 
 async fn one(desk: &Desk, key: &Key, call: &Call) -> Result<Answer, Failure> {
-    let data = view(desk, key, call).await?;
-    Ok(json(StatusCode::OK, &One { data, key: None }))
+    shown(desk, key, None, StatusCode::OK, call).await
 }
 
-async fn view<'a>(desk: &Desk, key: &'a Key, call: &Call) -> Result<KeyView<'a>, Failure> {
-    let usage = desk.gate.store.spent(key.id, key.created_at).await?;
-    let used = desk.last_used(std::slice::from_ref(key)).await?;
-    let standings = desk.standings(Scope::Key(key.id), &key.limits, call.at).await?;
-    Ok(KeyView {
-        hash: key.id.to_string(),
-        name: &key.name,
-        key_type: key.kind.name(),
-        label: key.secrets.last().map_or("", |secret| secret.mask.as_str()),
-        status: key.status(call.at).name(),
-        disabled: matches!(key.state, KeyState::Disabled { .. }),
-        project_id: key.project.to_string(),
-        user_id: key.user.map(|user| user.to_string()),
-        team_id: team(desk, key).await?.map(|team| team.to_string()),
-        limits: LimitsView::new(&standings),
-        rules: (&key.rules).into(),
-        usage: Dollars(usage),
-        created_at: rfc3339(key.created_at),
-        updated_at: rfc3339(key.updated_at),
-        expires_at: key.expires_at.map(rfc3339),
-        last_used_at: used.get(&key.id).copied().map(rfc3339),
-    })
+/// One key, with its secret where it has just been made.
+async fn shown(
+    desk: &Desk,
+    key: &Key,
+    secret: Option<&Secret>,
+    status: StatusCode,
+    call: &Call,
+) -> Result<Answer, Failure> {
+    let mut about = desk.about(std::slice::from_ref(key), call.at).await?;
+    let about = about.pop().ok_or_else(|| Failure::internal("nothing is known of a key"))?;
+    let data = KeyView::new(key, &about, call.at);
+    let body = One { data, key: secret.map(Secret::expose) };
+    Ok(tagged(status, &body, key.revision))
 }
 
-async fn team(desk: &Desk, key: &Key) -> Result<Option<TeamId>, Failure> {
-    let Some(user) = key.user else { return Ok(key.team) };
-    let user = desk.gate.store.owner(Scope::User(user)).await?;
-    Ok(user.and_then(|user| user.team))
+impl<'a> KeyView<'a> {
+    fn new(key: &'a Key, about: &About, at: Timestamp) -> Self {
+        Self {
+            hash: key.id.to_string(),
+            name: &key.name,
+            key_type: key.kind.name(),
+            label: key.secrets.last().map_or("", |secret| secret.mask.as_str()),
+            status: key.status(at).name(),
+            disabled: matches!(key.state, KeyState::Disabled { .. }),
+            project_id: key.project.to_string(),
+            user_id: key.user.map(|user| user.to_string()),
+            team_id: about.team.map(|team| team.to_string()),
+            created_by: key.maker.map(|maker| maker.to_string()),
+            limits: LimitsView::new(&about.standings),
+            rules: (&key.rules).into(),
+            usage: Dollars(about.spent),
+            secrets: key.live_secrets(at).map(SecretView::from).collect(),
+            revision: key.revision,
+            created_at: rfc3339(key.created_at),
+            updated_at: rfc3339(key.updated_at),
+            expires_at: key.expires_at.map(rfc3339),
+            last_used_at: about.last_used.map(rfc3339),
+        }
+    }
+}
+
+impl<'a> From<&'a SecretRecord> for SecretView<'a> {
+    fn from(secret: &'a SecretRecord) -> Self {
+        Self {
+            label: secret.mask.as_str(),
+            created_at: rfc3339(secret.created_at),
+            ends_at: secret.ends_at.map(rfc3339),
+        }
+    }
 }

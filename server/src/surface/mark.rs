@@ -1,32 +1,32 @@
-//! The marks that lists hand out to go on from: an id and a signature, so that nobody can make one
-//! up. They say where a page ended, never who may read the next.
+//! The marks that lists hand out to go on from: a place in a list and a signature, so that nobody can
+//! make one up, or use it in another list. They say where a page ended, never who may read the next.
 
 use data_encoding::BASE32_NOPAD_NOCASE;
-use domain::id::Ulid;
 use domain::{Digest, Secret};
 use subtle::ConstantTimeEq as _;
 
 const SIGNATURE_BYTES: usize = 12;
 
-pub fn make(secret: &Secret, id: Ulid) -> String {
-    let mut bytes = id.bytes().to_vec();
-    bytes.extend(signature(secret, id));
+/// A mark at `place` in the list that `list` says all about.
+pub fn make(secret: &Secret, list: &str, place: &[u8]) -> String {
+    let mut bytes = signature(secret, list, place).to_vec();
+    bytes.extend_from_slice(place);
     BASE32_NOPAD_NOCASE.encode(&bytes).to_lowercase()
 }
 
-/// The id in a mark that was made here.
-pub fn read(secret: &Secret, mark: &str) -> Option<Ulid> {
+/// The place in a mark that was made here for this list.
+pub fn read(secret: &Secret, list: &str, mark: &str) -> Option<Vec<u8>> {
     let bytes = BASE32_NOPAD_NOCASE.decode(mark.as_bytes()).ok()?;
-    let (id, signed) = bytes.split_at_checked(16)?;
-    let id = Ulid::from_bytes(id.try_into().ok()?);
-    bool::from(signed.ct_eq(&signature(secret, id))).then_some(id)
+    let (signed, place) = bytes.split_at_checked(SIGNATURE_BYTES)?;
+    bool::from(signed.ct_eq(&signature(secret, list, place))).then(|| place.to_vec())
 }
 
-/// SHA-256 over a secret of fixed length, the id, and the secret again: what comes last cannot be
-/// extended without it.
-fn signature(secret: &Secret, id: Ulid) -> [u8; SIGNATURE_BYTES] {
+/// SHA-256 over a secret of fixed length, the list, the place, and the secret again: what comes last
+/// cannot be extended without it.
+fn signature(secret: &Secret, list: &str, place: &[u8]) -> [u8; SIGNATURE_BYTES] {
     let text = secret.expose();
-    let signed = [text.as_bytes(), b"/list/", &id.bytes(), text.as_bytes()].concat();
+    let list = Digest::of(list.as_bytes());
+    let signed = [text.as_bytes(), b"/list/", list.bytes(), place, text.as_bytes()].concat();
     let digest = Digest::of(&signed);
     let mut signature = [0; SIGNATURE_BYTES];
     signature.copy_from_slice(&digest.bytes()[..SIGNATURE_BYTES]);
@@ -38,14 +38,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_marks_made_with_the_secret_are_read() {
+    fn only_marks_made_with_the_secret_for_the_same_list_are_read() {
         let secret = Secret::new("one".to_owned());
-        let id = Ulid::from_bits(42);
-        let mark = make(&secret, id);
-        assert_eq!(read(&secret, &mark), Some(id));
-        assert_eq!(read(&Secret::new("two".to_owned()), &mark), None);
+        let mark = make(&secret, "keys", b"somewhere");
+        assert_eq!(read(&secret, "keys", &mark).as_deref(), Some(&b"somewhere"[..]));
+        assert_eq!(read(&secret, "users", &mark), None);
+        assert_eq!(read(&Secret::new("two".to_owned()), "keys", &mark), None);
         for wrong in ["", "x", &mark[1..], &mark.replace('a', "b")] {
-            assert_eq!(read(&secret, wrong).filter(|_| *wrong != mark), None, "{wrong}");
+            assert_eq!(read(&secret, "keys", wrong).filter(|_| *wrong != mark), None, "{wrong}");
         }
     }
 }

@@ -2,14 +2,14 @@
 //! under `/internal` as well. What may be done is decided in `admin`.
 
 use domain::command::{Actor, NewOwner, OwnerChange};
-use domain::{Owner, Refusal, Scope};
+use domain::{Code, Owner, Plan, Plans, Refusal, Scope};
 use futures_util::FutureExt as _;
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
 use store::OwnerQuery;
 
-use crate::admin::{Desk, OwnerKind, no_such};
+use crate::admin::{Desk, OwnerKind, Standing, no_such};
 use crate::call::{Answer, Call};
 use crate::failure::{Failure, rfc3339};
 use crate::surface::Reply;
@@ -17,6 +17,7 @@ use crate::surface::fields::{Fields, Query};
 use crate::surface::limits::{self, LimitsView};
 use crate::surface::page::{Page, Wanted};
 use crate::surface::reply::json;
+use crate::surface::revision::{expected, tagged};
 use crate::surface::rules::{self, RulesView};
 
 /// An owner as this surface shows it.
@@ -30,6 +31,7 @@ pub struct OwnerView<'a> {
     limits: LimitsView,
     #[serde(flatten)]
     rules: RulesView<'a>,
+    revision: u64,
     created_at: String,
     updated_at: String,
 }
@@ -40,21 +42,65 @@ pub struct OwnerView<'a> {
 #[serde(untagged)]
 pub enum About<'a> {
     Instance {},
-    Project { name: &'a str },
-    Team { name: &'a str, members: u32 },
-    User { external_id: &'a str, team_id: Option<String> },
+    Project {
+        name: &'a str,
+        plan: &'static str,
+        /// How many keys it may have; null where there is no bound.
+        key_allowance: Option<u32>,
+        /// How many it has that count: regular ones that are not revoked.
+        keys_used: u64,
+    },
+    Team {
+        name: &'a str,
+        members: u32,
+    },
+    User {
+        external_id: &'a str,
+        team_id: Option<String>,
+    },
 }
 
 impl<'a> About<'a> {
-    fn of(owner: &'a Owner) -> Self {
+    fn of(owner: &'a Owner, keys_used: u64, plans: &Plans) -> Self {
         let name = &owner.name;
         match owner.scope {
             Scope::Instance | Scope::Key(_) => Self::Instance {},
-            Scope::Project(_) => Self::Project { name },
+            Scope::Project(_) => {
+                let plan = owner.plan();
+                let key_allowance = plans.keys(plan);
+                Self::Project { name, plan: plan.name(), key_allowance, keys_used }
+            }
             Scope::Team(_) => Self::Team { name, members: owner.members },
             Scope::User(_) => {
                 Self::User { external_id: name, team_id: owner.team.map(|team| team.to_string()) }
             }
+        }
+    }
+}
+
+/// A plan by its name; none for the one that has a number of its own.
+const PLANS: [(&str, Option<Plan>); 4] = [
+    ("free", Some(Plan::Free)),
+    ("pro", Some(Plan::Pro)),
+    ("enterprise", Some(Plan::Enterprise)),
+    ("custom", None),
+];
+
+/// Reads `plan` and `key_allowance`: a number of its own makes the plan `custom`.
+fn plan(fields: &mut Fields) -> Result<Option<Plan>, Refusal> {
+    let plan = fields.word("plan", &PLANS)?;
+    let keys = fields.sent("key_allowance", |fields, name| fields.number(name, 0, u32::MAX))?;
+    match (plan, keys) {
+        (None, None) => Ok(None),
+        (None | Some(None), Some(keys)) => Ok(Some(Plan::Custom { keys })),
+        (Some(None), None) => Err(Refusal::new(
+            Code::MissingParameter,
+            "The plan 'custom' needs a key_allowance: a number, or null for no bound.",
+        )
+        .about("key_allowance")),
+        (Some(plan), None) => Ok(plan),
+        (Some(Some(_)), Some(_)) => {
+            Err(fields.invalid("key_allowance", "left out: only the plan 'custom' has its own"))
         }
     }
 }
@@ -99,11 +145,12 @@ pub async fn make(
         team,
         limits: limits::read(&mut fields, call.at)?,
         rules: rules::read(&mut fields)?,
+        plan: if kind == OwnerKind::Project { plan(&mut fields)? } else { None },
     };
     let force = fields.boolean("force")?.unwrap_or(false);
     fields.end()?;
     let owner = desk.create_owner(actor, new, force, call.at).await?;
-    Ok(json(StatusCode::CREATED, &view(desk, &owner, call).await?))
+    shown(desk, &owner, StatusCode::CREATED, call).await
 }
 
 /// `GET /api/v1/projects`, `/teams`, `/users`
@@ -126,10 +173,7 @@ pub fn list(desk: &Desk, actor: Actor, call: Call, kind: OwnerKind) -> Reply<'_>
         };
         let mut owners = desk.owners(actor, wanted).await?;
         let next_page_token = page.cut(&mut owners, &desk.list_secret, |owner| owner.scope.ulid());
-        let mut data = Vec::with_capacity(owners.len());
-        for owner in &owners {
-            data.push(view(desk, owner, &call).await?);
-        }
+        let data = views(desk, &owners, &call).await?;
         Ok(json(StatusCode::OK, &Page { data, next_page_token }))
     }
     .boxed()
@@ -155,6 +199,9 @@ pub fn update(desk: &Desk, actor: Actor, mut call: Call, kind: OwnerKind) -> Rep
         if kind == OwnerKind::User {
             change.team = fields.sent("team_id", team)?;
         }
+        if kind == OwnerKind::Project {
+            change.plan = plan(&mut fields)?;
+        }
         changed(desk, actor, &call, scope, change, fields).await
     }
     .boxed()
@@ -179,10 +226,11 @@ async fn changed(
 ) -> Result<Answer, Failure> {
     change.limits = limits::read(&mut fields, call.at)?;
     change.rules = rules::read(&mut fields)?;
+    change.expected = expected(call, Some(&mut fields))?;
     let force = fields.boolean("force")?.unwrap_or(false);
     fields.end()?;
     let owner = desk.update_owner(actor, scope, change, force, call.at).await?;
-    Ok(json(StatusCode::OK, &view(desk, &owner, call).await?))
+    shown(desk, &owner, StatusCode::OK, call).await
 }
 
 /// The owner in the path.
@@ -193,17 +241,35 @@ pub fn scope(call: &Call, kind: OwnerKind) -> Result<Scope, Refusal> {
 
 async fn one(desk: &Desk, actor: Actor, call: &Call, scope: Scope) -> Result<Answer, Failure> {
     let owner = desk.owner(actor, scope).await?;
-    Ok(json(StatusCode::OK, &view(desk, &owner, call).await?))
+    shown(desk, &owner, StatusCode::OK, call).await
 }
 
-async fn view<'a>(desk: &Desk, owner: &'a Owner, call: &Call) -> Result<OwnerView<'a>, Failure> {
-    let standings = desk.standings(owner.scope, &owner.limits, call.at).await?;
-    Ok(OwnerView {
+async fn shown(
+    desk: &Desk,
+    owner: &Owner,
+    status: StatusCode,
+    call: &Call,
+) -> Result<Answer, Failure> {
+    let views = views(desk, std::slice::from_ref(owner), call).await?;
+    Ok(tagged(status, &views.first(), owner.revision))
+}
+
+async fn views<'a>(
+    desk: &Desk,
+    owners: &'a [Owner],
+    call: &Call,
+) -> Result<Vec<OwnerView<'a>>, Failure> {
+    let limits = owners.iter().map(|owner| (owner.scope, owner.limits.as_slice()));
+    let standings = desk.standings_of(limits, call.at).await?;
+    let used = desk.keys_used(owners).await?;
+    let view = |((owner, standings), used): ((&'a Owner, Vec<Standing>), u64)| OwnerView {
         id: owner.scope.to_string(),
-        about: About::of(owner),
+        about: About::of(owner, used, &desk.gate.plans),
         limits: LimitsView::new(&standings),
         rules: (&owner.rules).into(),
+        revision: owner.revision,
         created_at: rfc3339(owner.created_at),
         updated_at: rfc3339(owner.updated_at),
-    })
+    };
+    Ok(owners.iter().zip(standings).zip(used).map(view).collect())
 }

@@ -19,12 +19,14 @@ pub struct Wanted {
 impl Wanted {
     /// Reads `page_size` and `page_token`.
     pub fn read(query: &mut Query, secret: &Secret) -> Result<Self, Refusal> {
-        let size = query.number("page_size", 1, 999)?.unwrap_or(100) as usize;
+        let size = size(query)?;
         let after = match query.text("page_token") {
             None => None,
-            Some(token) => Some(mark::read(secret, &token).ok_or_else(|| {
-                invalid("page_token", "the next_page_token of another page of this list")
-            })?),
+            Some(token) => {
+                let place = mark::read(secret, "", &token);
+                let id = place.and_then(|place| place.try_into().ok()).map(Ulid::from_bytes);
+                Some(id.ok_or_else(no_such_page)?)
+            }
         };
         Ok(Self { size, after })
     }
@@ -43,8 +45,18 @@ impl Wanted {
     ) -> Option<String> {
         let more = found.len() > self.size;
         found.truncate(self.size);
-        found.last().filter(|_| more).map(|last| mark::make(secret, id(last)))
+        found.last().filter(|_| more).map(|last| mark::make(secret, "", &id(last).bytes()))
     }
+}
+
+/// How many things a page has.
+pub fn size(query: &mut Query) -> Result<usize, Refusal> {
+    Ok(query.number("page_size", 1, 1_000)?.unwrap_or(100) as usize)
+}
+
+/// What a token that is none of this list's is answered with.
+pub fn no_such_page() -> Refusal {
+    invalid("page_token", "the next_page_token of another page of this list")
 }
 
 /// A page as it is answered.

@@ -13,11 +13,11 @@ use serde::ser::SerializeMap as _;
 use store::{Group, Order, RowQuery, Sum, UsageQuery, UsageSum};
 
 use crate::admin::{Desk, Truth, no_such};
-use crate::call::Call;
-use crate::failure::rfc3339;
-use crate::surface::Reply;
+use crate::call::{Answer, Call};
+use crate::failure::{Failure, rfc3339};
 use crate::surface::fields::{Fields, Query, invalid};
 use crate::surface::reply::{Dollars, counts_by_name, json};
+use crate::surface::{Reply, keys};
 
 const GROUPS: [(&str, Group); 9] = [
     ("key", Group::Key),
@@ -128,34 +128,53 @@ pub struct Sums<'a> {
 pub fn sums(desk: &Desk, actor: Actor, call: Call, words: KeyWords) -> Reply<'_> {
     async move {
         let mut query = Query::read(call.head.uri.query())?;
-        let group = match query.text("group_by") {
-            None => Vec::new(),
-            Some(names) => names.split(',').map(group_of).collect::<Result<_, _>>()?,
-        };
-        let wanted = UsageQuery {
-            from: query.moment("from")?,
-            until: query.moment("until")?,
-            key: query.parsed(words.filter, "the id of a key")?,
-            maker: None,
-            user: query.parsed("user_id", "the id of a user")?,
-            team: query.parsed("team_id", "the id of a team")?,
-            project: query.parsed("project_id", "the id of a project")?,
-            model: query.text("model"),
-            provider: query.text("provider"),
-            group: group.clone(),
-            owned: false,
-            order: Order::Newest,
-            most: query.number("limit", 1, 10_000)?.unwrap_or(1_000) as usize,
-        };
-        query.end()?;
-        let report = desk.usage(actor, wanted).await?;
-        let data = report.sums.iter().map(|sum| group_view(sum, &group, words)).collect();
-        Ok(json(
-            StatusCode::OK,
-            &Sums { data, totals: sum_view(&report.total), cut_short: report.cut_short },
-        ))
+        let key = query.parsed(words.filter, "the id of a key")?;
+        summed(desk, actor, query, key, words).await
     }
     .boxed()
+}
+
+/// `GET /api/v1/keys/{hash}/usage`: the same of one key.
+pub fn of_key(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
+    async move {
+        let key = desk.key(actor, keys::key_id(&call)?).await?;
+        let query = Query::read(call.head.uri.query())?;
+        summed(desk, actor, query, Some(key.id), keys::WORDS).await
+    }
+    .boxed()
+}
+
+async fn summed(
+    desk: &Desk,
+    actor: Actor,
+    mut query: Query,
+    key: Option<KeyId>,
+    words: KeyWords,
+) -> Result<Answer, Failure> {
+    let group = match query.text("group_by") {
+        None => Vec::new(),
+        Some(names) => names.split(',').map(group_of).collect::<Result<_, _>>()?,
+    };
+    let wanted = UsageQuery {
+        from: query.moment("from")?,
+        until: query.moment("until")?,
+        key,
+        maker: None,
+        user: query.parsed("user_id", "the id of a user")?,
+        team: query.parsed("team_id", "the id of a team")?,
+        project: query.parsed("project_id", "the id of a project")?,
+        model: query.text("model"),
+        provider: query.text("provider"),
+        group: group.clone(),
+        owned: false,
+        order: Order::Newest,
+        most: query.number("limit", 1, 10_000)?.unwrap_or(1_000) as usize,
+    };
+    query.end()?;
+    let report = desk.usage(actor, wanted).await?;
+    let data = report.sums.iter().map(|sum| group_view(sum, &group, words)).collect();
+    let totals = sum_view(&report.total);
+    Ok(json(StatusCode::OK, &Sums { data, totals, cut_short: report.cut_short }))
 }
 
 fn group_of(name: &str) -> Result<Group, Refusal> {

@@ -101,7 +101,8 @@ models                gpt-4o, claude-*
 dearest price         $3 / $15
 project               proj_00000000000000000000000000
 created               2027-01-15 08:00:00 UTC
-updated               2027-01-15 08:00:00 UTC"
+updated               2027-01-15 08:00:00 UTC
+revision              1"
     );
     let listed = masked(&said(&world, &["key", "list"]), &mask);
     assert_eq!(
@@ -202,6 +203,35 @@ fn a_key_is_explained_switched_and_ended() {
 }
 
 #[test]
+fn a_key_is_found_rotated_and_given_limits_and_rules_of_its_own() {
+    let world = World::new();
+    let key = world.key(&json!({"name": "app", "rpm": 5}));
+    let found = said_with(&world, &["key", "lookup"], &key.secret);
+    assert!(found.contains(&key.id) && !found.contains(&key.secret), "{found}");
+    let rotated = said(&world, &["key", "rotate", &key.id, "--grace-seconds", "60"]);
+    let secret = rotated.lines().last().unwrap();
+    world.get("/api/v1/key", secret).is(200);
+    world.get("/api/v1/key", &key.secret).is(200);
+    let stdin = ["key", "rotate", key.id.as_str(), "--secret-stdin"];
+    said_with(&world, &stdin, "a-secret-of-my-own");
+    world.get("/api/v1/key", "a-secret-of-my-own").is(200);
+    world.get("/api/v1/key", secret).refused(401, "key_revoked");
+    let set = said(&world, &["key", "set-limits", &key.id, "--tpm", "7", "--limit", "3"]);
+    assert!(set.contains("tokens per minute   7") && !set.contains("requests per minute"), "{set}");
+    assert_eq!(said(&world, &["key", "limits", &key.id]), set);
+    let set = said(&world, &["key", "set-rules", &key.id, "--deny-model", "gpt-4o"]);
+    assert!(set.contains("all but gpt-4o"), "{set}");
+    assert_eq!(said(&world, &["key", "rules", &key.id]), set);
+    let lists = |arguments: &[&str]| {
+        said(&world, &[&["key", "list"], arguments].concat()).contains(&key.id)
+    };
+    assert!(lists(&["--search", "AP", "--status", "active", "--type", "regular"]));
+    assert!(!lists(&["--search", "other"]));
+    said(&world, &["key", "delete", &key.id]);
+    assert!(!lists(&[]) && lists(&["--include-revoked"]));
+}
+
+#[test]
 fn secrets_come_from_standard_input_or_the_environment_and_are_no_arguments() {
     let world = World::new();
     let input =
@@ -271,6 +301,7 @@ limit       $100
 left        $100
 providers   all but anthropic
 updated     2027-01-15 08:00:00 UTC
+revision    2
 "
     );
     assert_eq!(

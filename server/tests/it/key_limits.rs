@@ -312,16 +312,3 @@ fn names_that_nobody_knows_are_taken_by_force_only() {
         .refused(400, "invalid_rule");
     world.patch(&path(&key), MASTER, &json!({"denied_models": ["gpt-99"], "force": true})).is(200);
 }
-
-#[test]
-fn a_management_key_has_neither_limits_nor_rules() {
-    let world = World::new();
-    for member in [json!({"rpm": 1}), json!({"denied_addresses": ["10.0.0.0/8"]})] {
-        let mut body = member.clone();
-        body["name"] = json!("m");
-        body["key_type"] = json!("management");
-        world.post("/api/v1/keys", MASTER, &body).refused(400, "invalid_value");
-        let manager = world.key(&json!({"key_type": "management"}));
-        world.patch(&path(&manager), MASTER, &member).refused(400, "invalid_value");
-    }
-}

@@ -296,7 +296,23 @@ fn a19_the_documented_members_can_be_changed_and_nothing_else() {
     for name in cleared.as_object().unwrap().keys() {
         assert_eq!(data[name], Value::Null, "{name}");
     }
-    for name in ["key_type", "hash", "usage", "created_at", "key", "secret"] {
+    for name in [
+        "key_type",
+        "hash",
+        "usage",
+        "created_at",
+        "updated_at",
+        "created_by",
+        "status",
+        "label",
+        "limit_remaining",
+        "project_id",
+        "user_id",
+        "team_id",
+        "secrets",
+        "key",
+        "secret",
+    ] {
         world
             .patch(&path, MASTER, &json!({name: "2030-01-01T00:00:00Z"}))
             .refused(400, "unknown_parameter");

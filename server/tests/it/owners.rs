@@ -147,7 +147,8 @@ fn a_key_belongs_to_a_project_a_user_or_a_team() {
     assert_eq!(made["data"]["project_id"], json!(project));
     let elsewhere = owner(&world, "projects", &json!({"name": "elsewhere"}));
     let body = json!({"name": "k", "project_id": elsewhere});
-    world.post("/api/v1/keys", &manager.secret, &body).refused(400, "invalid_value");
+    let refused = world.post("/api/v1/keys", &manager.secret, &body);
+    assert_eq!(refused.refused(403, "exceeds_ceiling").json()["error"]["param"], "project_id");
 }
 
 #[test]

@@ -179,6 +179,8 @@ fn keys_are_administered_from_the_command_line_beside_a_running_weir_and_without
         assert!(administer(&["key", "disable", &id], listen).contains("disabled"));
         assert!(administer(&["key", "enable", &id], listen).contains("active"));
         assert!(administer(&["key", "show", &id], listen).contains(name));
+        let rotated = administer(&["key", "rotate", &id, "--grace-seconds", "60"], listen);
+        assert!(rotated.contains("lr_live_") && rotated.contains("shown this once"), "{rotated}");
         assert!(administer(&["key", "delete", &id], listen).contains("opens nothing any more"));
         assert!(administer(&["usage", "--by", "key,day"], listen).contains("total"));
     };

@@ -50,6 +50,8 @@ pub(crate) struct Unusual {
     pub(crate) settings_file: &'static str,
     pub(crate) without_providers: bool,
     pub(crate) pace: Duration,
+    /// Where the clock stands at first, in seconds since the epoch.
+    pub(crate) begins_at: Option<i64>,
 }
 
 /// Randomness that is the same in every run.
@@ -118,7 +120,9 @@ impl World {
     pub(crate) fn with(unusual: Unusual) -> Self {
         let provider = Provider::start();
         let data = tempfile::tempdir().unwrap();
-        let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(1_800_000_000)));
+        let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(
+            unusual.begins_at.unwrap_or(1_800_000_000),
+        )));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -201,7 +205,13 @@ impl World {
         self.send(Method::DELETE, path, &[("authorization", &format!("Bearer {secret}"))], "")
     }
 
-    fn with_json(&self, method: Method, path: &str, secret: &str, body: &Value) -> Reply {
+    pub(crate) fn with_json(
+        &self,
+        method: Method,
+        path: &str,
+        secret: &str,
+        body: &Value,
+    ) -> Reply {
         let bearer = format!("Bearer {secret}");
         self.send(
             method,

@@ -334,9 +334,9 @@ impl Writer {
                 self.hand_over();
                 let _ = self.sums.send(Work::Flush(reply));
             }
-            (Order::Spent(spending, reply), None) => {
+            (Order::Spent(keys, reply), None) => {
                 self.hand_over();
-                let _ = self.sums.send(Work::Spent(spending, reply));
+                let _ = self.sums.send(Work::Spent(keys, reply));
             }
             (Order::Balances(questions, reply), None) => {
                 self.hand_over();

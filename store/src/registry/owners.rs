@@ -29,8 +29,8 @@ pub struct OwnerQuery {
 }
 
 impl OwnerQuery {
-    /// The most owners a page has.
-    pub const MOST: usize = 1_000;
+    /// The most owners a page has: a thousand, and one that tells whether there is another page.
+    pub const MOST: usize = 1_001;
 }
 
 /// The two that always exist, the instance and the default project: read, or written as nobody
@@ -56,10 +56,12 @@ const fn id(scope: Scope) -> Ulid {
     }
 }
 
-/// `owner` with what only the registry says about it: a team's members; and no team but a user's.
+/// `owner` with what only the registry says about it: a team's members; and no team but a user's,
+/// no plan but a project's.
 fn kept(owner: Owner, members: u32) -> Owner {
-    let team = if matches!(owner.scope, Scope::User(_)) { owner.team } else { None };
-    Owner { members, team, ..owner }
+    let team = owner.team.filter(|_| matches!(owner.scope, Scope::User(_)));
+    let plan = owner.plan.filter(|_| matches!(owner.scope, Scope::Project(_)));
+    Owner { members, team, plan, ..owner }
 }
 
 /// Writes a new owner and one audit row.
@@ -218,4 +220,20 @@ pub(crate) fn page(connection: &Connection, query: &OwnerQuery) -> Result<Vec<Ow
     };
     let records = read().map_err(Fault::database("listing owners"))?;
     records.iter().map(|record| Ok(serde_json::from_str(record)?)).collect()
+}
+
+/// The teams of users, as far as they have one, in their order.
+pub(crate) fn teams(
+    connection: &Connection,
+    users: &[UserId],
+) -> Result<Vec<Option<TeamId>>, Fault> {
+    let team = |user: &UserId| -> rusqlite::Result<Option<TeamId>> {
+        let bytes: Option<Option<[u8; 16]>> = connection
+            .prepare_cached("SELECT team FROM owner WHERE kind = 'user' AND id = ?1")?
+            .query_row([user.ulid().bytes()], |row| row.get(0))
+            .optional()?;
+        Ok(bytes.flatten().map(|bytes| TeamId::from_ulid(Ulid::from_bytes(bytes))))
+    };
+    let teams: rusqlite::Result<_> = users.iter().map(team).collect();
+    teams.map_err(Fault::database("reading users' teams"))
 }

@@ -41,13 +41,14 @@ pub(crate) struct Known {
 }
 
 /// What the journal's thread asks for, in this order.
+#[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
 pub(crate) enum Work {
     /// Carry these over; they reach up to this place.
     Deltas(Box<Deltas>, Position, Vec<Segment>),
     /// Tell when everything before is in the database.
     Flush(Reply<()>),
-    /// Sum up what everything before says about a key.
-    Spent(Spending, Reply<Money>),
+    /// Sum up what everything before says about keys.
+    Spent(Vec<Spending>, Reply<Vec<Money>>),
     /// Tell what everything before says about limits.
     Balances(Vec<Question>, Reply<Vec<Known>>),
     /// Finish.
@@ -276,8 +277,9 @@ impl Keeper {
                 Some(Work::Flush(reply)) => {
                     let _ = reply.send(self.flush());
                 }
-                Some(Work::Spent(spending, reply)) => {
-                    let _ = reply.send(self.answer(|keeper| keeper.spent(&spending)));
+                Some(Work::Spent(keys, reply)) => {
+                    let all = |keeper: &Self| keys.iter().map(|one| keeper.spent(one)).collect();
+                    let _ = reply.send(self.answer(all));
                 }
                 Some(Work::Balances(questions, reply)) => {
                     let all =

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use domain::{KeyKind, KeyState, SecretRecord};
-use store::{Fault, Found, KeyQuery, NotChanged, Options, Store};
+use domain::{Key, KeyKind, KeyState, ProjectId, SecretRecord, Status, Timestamp};
+use store::{Fault, Found, KeyOrder, KeyQuery, NotChanged, Options, Store};
 
 use crate::world::*;
 
@@ -203,7 +203,7 @@ fn lists_are_paged_newest_first_among_twenty_thousand() {
     loop {
         let keys = wait(store.keys(page.clone())).unwrap();
         let Some(last) = keys.last() else { break };
-        page.after = Some(last.id);
+        page.after = Some(last.into());
         seen.extend(keys.into_iter().map(|key| key.id));
     }
     assert_eq!(seen.len(), 16_000);
@@ -219,5 +219,97 @@ fn lists_are_paged_newest_first_among_twenty_thousand() {
     for (text, names) in [("100%", 1), ("%_\\", 1), ("KEY 1999", 9), ("_", 1), ("none", 0)] {
         let named = KeyQuery { name_contains: Some(text.to_owned()), ..query.clone() };
         assert_eq!(count(&named), names, "{text}");
+    }
+}
+
+/// Lists that fetch what is asked for and sort it, and lists that walk an index: both say what a look
+/// at all keys says.
+#[test]
+#[expect(clippy::too_many_lines, reason = "one table of questions, one model to answer them")]
+fn every_list_in_every_order_is_what_a_look_at_all_keys_gives() {
+    let dir = directory();
+    let store = open(dir.path());
+    let make = |number: u64| {
+        let mut key = key(number);
+        key.maker = Some(key_id(if number.is_multiple_of(5) { 99_002 + number } else { 99_001 }));
+        key.kind = if number.is_multiple_of(50) { KeyKind::Management } else { KeyKind::Regular };
+        // Many share a name and an end.
+        key.name = format!("name {}", number * 7_919 % 1_000);
+        let end = i64::try_from(number * 31 % 500).unwrap();
+        key.expires_at = (!number.is_multiple_of(4)).then(|| NOON.plus_seconds(end));
+        match number % 10 {
+            1 => key.state = KeyState::Disabled { at: NOON },
+            2 => key.state = KeyState::Revoked { at: NOON },
+            _ => {}
+        }
+        key
+    };
+    let keys: Vec<_> = (0..14_000).map(make).collect();
+    wait(store.import_keys(keys.clone(), act("key.import"))).unwrap();
+    let at = NOON.plus_seconds(250);
+    let any = KeyQuery { page_size: 70, include_disabled: true, ..KeyQuery::default() };
+    let named = |text: &str| KeyQuery { name_contains: Some(text.to_owned()), ..any.clone() };
+    let maker = |number| KeyQuery { maker: Some(key_id(number)), ..any.clone() };
+    let kind = |kind| KeyQuery { kind: Some(kind), ..any.clone() };
+    let status = |status| KeyQuery { status: Some((status, at)), ..any.clone() };
+    let queries = [
+        any.clone(),
+        KeyQuery { include_revoked: true, include_disabled: false, ..any.clone() },
+        named("name 77"),
+        named("NAME"),
+        named("7"),
+        named("nobody"),
+        maker(99_001),
+        maker(99_007),
+        KeyQuery { maker: Some(key_id(99_001)), ..named("ame 1") },
+        KeyQuery { project: Some(ProjectId::DEFAULT), ..kind(KeyKind::Regular) },
+        kind(KeyKind::Management),
+        status(Status::Active),
+        status(Status::Expired),
+        status(Status::Disabled),
+        status(Status::Revoked),
+        KeyQuery { kind: Some(KeyKind::Management), ..status(Status::Expired) },
+    ];
+    for query in queries {
+        let wanted = |key: &&Key| {
+            let state = match query.status {
+                Some((status, at)) => key.status(at) == status,
+                None => match key.state {
+                    KeyState::Active => true,
+                    KeyState::Disabled { .. } => query.include_disabled,
+                    KeyState::Revoked { .. } => query.include_revoked,
+                },
+            };
+            let name = query.name_contains.as_deref().unwrap_or_default().to_lowercase();
+            state
+                && key.name.contains(&name)
+                && query.maker.is_none_or(|maker| key.maker == Some(maker))
+                && query.kind.is_none_or(|kind| key.kind == kind)
+        };
+        let mut expected: Vec<_> = keys.iter().filter(wanted).collect();
+        assert_eq!(wait(store.count_keys(query.clone())).unwrap(), expected.len() as u64);
+        for order in [KeyOrder::Made, KeyOrder::Name, KeyOrder::End] {
+            let end = |key: &Key| key.expires_at.map_or(i64::MAX, Timestamp::micros);
+            match order {
+                KeyOrder::Made => expected.sort_by_key(|key| key.id),
+                KeyOrder::Name => expected.sort_by_key(|key| (key.name.clone(), key.id)),
+                KeyOrder::End => expected.sort_by_key(|key| (end(key), key.id)),
+            }
+            for ascending in [true, false] {
+                let mut page = KeyQuery { order, ascending, ..query.clone() };
+                let mut found = Vec::new();
+                for _ in 0..4 {
+                    let keys = wait(store.keys(page.clone())).unwrap();
+                    let Some(last) = keys.last() else { break };
+                    page.after = Some(last.into());
+                    found.extend(keys.into_iter().map(|key| key.id));
+                }
+                let expected = expected.iter().map(|key| key.id);
+                let expected: Vec<_> =
+                    if ascending { expected.collect() } else { expected.rev().collect() };
+                assert_eq!(found.len(), expected.len().min(4 * 70), "{page:?}");
+                assert!(expected.starts_with(&found), "{page:?}");
+            }
+        }
     }
 }

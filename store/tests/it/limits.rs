@@ -42,7 +42,7 @@ fn what_was_spent_survives_a_restart_and_still_counts() {
         wait(store.balances(&on(&limited), now(tomorrow))).unwrap()[0].spent,
         dollars(57).nanos()
     );
-    assert_eq!(wait(store.spent(limited.id, NOON)).unwrap(), dollars(7));
+    assert_eq!(wait(store.spent([(limited.id, NOON)])).unwrap(), [dollars(7)]);
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn whoever_opens_a_limit_every_call_counts_exactly_once() {
     let store = open(dir.path());
     for (limited, spent) in totals {
         assert_eq!(wait(store.balances(&on(&limited), now(NOON))).unwrap()[0].spent, spent);
-        assert_eq!(wait(store.spent(limited.id, NOON)).unwrap().nanos(), spent);
+        assert_eq!(wait(store.spent([(limited.id, NOON)])).unwrap()[0].nanos(), spent);
     }
 }
 

@@ -410,7 +410,7 @@ fn keys_are_listed_by_project_user_and_team() {
     let named = Some("KEY 3".to_owned());
     assert_eq!(found(&KeyQuery { name_contains: named.clone(), ..team(1) }), "key 3");
     assert_eq!(found(&KeyQuery { name_contains: named, ..user(1) }), "");
-    let after = Some(key_id(5));
+    let after = Some((&key(5)).into());
     let older = wait(store.keys(KeyQuery { after, page_size: 1, ..team(1) })).unwrap();
     assert_eq!(older[0].id, key_id(3));
     let second = wait(store.keys(KeyQuery { offset: 1, page_size: 1, ..user(1) })).unwrap();

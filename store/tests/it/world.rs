@@ -54,7 +54,12 @@ pub(crate) fn key(number: u64) -> Key {
         project: ProjectId::DEFAULT,
         user: None,
         team: None,
-        secrets: vec![SecretRecord { digest: digest(number), mask, created_at: NOON }],
+        secrets: vec![SecretRecord {
+            digest: digest(number),
+            mask,
+            created_at: NOON,
+            ends_at: None,
+        }],
         rules: Rules::default(),
         limits: Vec::new(),
         state: KeyState::Active,

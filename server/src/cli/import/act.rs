@@ -186,14 +186,17 @@ fn id_of(api: &Api, list: &str, member: &str, name: &str) -> anyhow::Result<Opti
     Ok(found.and_then(|thing| thing.at("id").text()))
 }
 
-/// The names of all keys.
+/// The names of all keys, ended ones among them: what somebody ended here is not made again.
 fn names(api: &Api) -> anyhow::Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
-    let mut path = "/api/v1/keys?page_size=100".to_owned();
+    let mut path = "/api/v1/keys?include_revoked=true&page_size=100".to_owned();
     loop {
         let page = Json::read(&api.ask(Asked::get(path))?)?;
         names.extend(page.at("data").items().iter().filter_map(|key| key.at("name").text()));
         let Some(token) = page.at("next_page_token").text() else { return Ok(names) };
-        path = format!("/api/v1/keys?page_size=100&page_token={}", encoded(&token));
+        path = format!(
+            "/api/v1/keys?include_revoked=true&page_size=100&page_token={}",
+            encoded(&token)
+        );
     }
 }
