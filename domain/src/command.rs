@@ -17,7 +17,7 @@ use crate::zone::Zone;
 
 pub use ceiling::Ceiling;
 pub use home::{Home, Place};
-pub use key::{KeyChange, NewKey, Rotation, revoke};
+pub use key::{KeyChange, NewKey, Rotation, revoke, unlist};
 pub use owner::{NewOwner, OwnerChange};
 pub use supply::{CredentialChange, ProviderChange, SupplyChange};
 
@@ -26,6 +26,8 @@ pub use supply::{CredentialChange, ProviderChange, SupplyChange};
 pub enum Actor {
     /// The holder of the master key, or of the data directory.
     Operator,
+    /// The operator, logged in with the password.
+    Dashboard,
     /// A management key: acts on the keys it made.
     Manager(KeyId),
     /// A key, looking at itself.
@@ -39,6 +41,7 @@ impl Actor {
     pub fn name(self) -> String {
         match self {
             Self::Operator => "operator".to_owned(),
+            Self::Dashboard => "dashboard".to_owned(),
             Self::Manager(id) | Self::Holder(id) => id.to_string(),
             Self::Anybody => "anybody".to_owned(),
         }
@@ -47,7 +50,7 @@ impl Actor {
     /// Whether this actor may see and change `key`. What it may not touch does not exist for it.
     pub fn owns(self, key: &Key) -> bool {
         match self {
-            Self::Operator => true,
+            Self::Operator | Self::Dashboard => true,
             Self::Manager(id) => key.maker == Some(id),
             Self::Holder(_) | Self::Anybody => false,
         }

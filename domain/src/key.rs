@@ -49,6 +49,9 @@ pub struct Key {
     pub team: Option<TeamId>,
     /// The secrets that open it.
     pub secrets: Vec<SecretRecord>,
+    /// Whether the operator's file of keys has a line for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub listed: bool,
     /// What it may use.
     pub rules: Rules,
     /// How much it may spend.
@@ -217,6 +220,7 @@ mod tests {
             user: None,
             team: None,
             secrets: Vec::new(),
+            listed: false,
             rules: Rules::default(),
             limits: Vec::new(),
             state,

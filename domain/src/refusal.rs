@@ -121,6 +121,10 @@ codes! {
     MissingApiKey = "missing_api_key", 401, Authentication, Never;
     /// No key has this secret.
     InvalidApiKey = "invalid_api_key", 401, Authentication, Never;
+    /// Not the password.
+    WrongPassword = "wrong_password", 401, Authentication, Never;
+    /// Nobody is logged in with this cookie any more.
+    SessionEnded = "session_ended", 401, Authentication, Never;
     /// The key is switched off.
     KeyDisabled = "key_disabled", 401, Authentication, Never;
     /// The key's time is over.
@@ -147,6 +151,8 @@ codes! {
     ExceedsCeiling = "exceeds_ceiling", 403, Permission, Never;
     /// A route that the operator has not switched on.
     RouteDisabled = "route_disabled", 403, Permission, Never;
+    /// Another site's page sent it with this site's cookie.
+    CrossOrigin = "cross_origin", 403, Permission, Never;
     /// No provider here has this model.
     ModelNotFound = "model_not_found", 404, InvalidRequest, Never;
     /// No such thing, or not yours.
@@ -177,6 +183,8 @@ codes! {
     RateLimitExceeded = "rate_limit_exceeded", 429, RateLimit, Later;
     /// A limit on calls in flight is reached.
     ConcurrencyLimitExceeded = "concurrency_limit_exceeded", 429, RateLimit, Later;
+    /// Too many wrong passwords.
+    TooManyAttempts = "too_many_attempts", 429, RateLimit, Later;
     /// The provider's own rate limit.
     UpstreamRateLimited = "upstream_rate_limited", 429, RateLimit, Later;
     /// Something broke on our side.

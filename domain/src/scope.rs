@@ -364,6 +364,7 @@ mod tests {
             user: Some(user_id),
             team: None,
             secrets: Vec::new(),
+            listed: false,
             rules: Rules::default(),
             limits: own.to_vec(),
             state: KeyState::Active,

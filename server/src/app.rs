@@ -17,12 +17,14 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::admin::{Desk, Running};
+use crate::bridge::{Bridge, Parts, Watch};
 use crate::config::{BadSetting, Config};
 use crate::gate::Gate;
 use crate::ids::Ids;
 use crate::keyless;
 use crate::lane::Lane;
 use crate::models::Models;
+use crate::sessions::{Password, Sessions};
 use crate::sources::{self, Configured, Sources};
 use crate::upstream::Upstream;
 use crate::upstream::demo::Demo;
@@ -35,6 +37,7 @@ pub struct App {
     stop: watch::Sender<bool>,
     lanes: Vec<JoinHandle<()>>,
     control: tokio::runtime::Runtime,
+    watch: Watch,
     made_master_key: Option<Secret>,
 }
 
@@ -45,6 +48,10 @@ pub enum StartFault {
     Store(#[from] store::Fault),
     #[error("Cannot listen on {address}: {why}.")]
     Listen { address: SocketAddr, why: String },
+    #[error(
+        "The dashboard's password is the default, 'admin', and {address} can be reached by others than this machine: write {{\"password\": \"…\"}} with a password of your own into {file}, or listen on 127.0.0.1."
+    )]
+    DefaultPassword { address: SocketAddr, file: String },
     #[error("{0}")]
     Setting(#[from] BadSetting),
     #[error(
@@ -84,20 +91,33 @@ impl App {
             control.block_on(master(&store, config.master_key.take(), &*entropy))?;
         let list_secret = control.block_on(list_secret(&store, &*entropy))?;
         let ids = Ids::new(&*entropy);
-        let anonymous = if config.allow_unauthenticated {
-            Some(control.block_on(keyless::anonymous(&store, now))?)
-        } else {
-            None
-        };
         let (sources, models) = control.block_on(sources(&store, &mut config))?;
+        let anonymous = config.allow_unauthenticated;
+        let anonymous =
+            anonymous.then(|| control.block_on(keyless::anonymous(&store, now))).transpose()?;
+        let tasks = TaskTracker::new();
+        let sessions = Sessions::open(Arc::clone(&store), Arc::clone(&entropy));
+        let sessions = Arc::new(control.block_on(sessions)?);
+        let bridge = control.block_on(Bridge::open(Parts {
+            path: std::mem::take(&mut config.bridge_file),
+            store: Arc::clone(&store),
+            entropy: Arc::clone(&entropy),
+            clock: Arc::clone(&clock),
+            sessions: Arc::clone(&sessions),
+            master,
+            tasks: tasks.clone(),
+            control: control.handle().clone(),
+        }))?;
+        refuse_default_password(&bridge, address)?;
         let gate = Arc::new(Gate {
             clock: Arc::clone(&clock),
             store,
             models: ArcSwap::from_pointee(models),
             wire: config.limits,
             ids,
-            tasks: TaskTracker::new(),
+            tasks,
             master,
+            bridge: Arc::clone(&bridge),
             anonymous,
             operator: config.organization_routes.then(|| Arc::new(keyless::operator(now))),
             stored_objects: config.stored_objects,
@@ -113,6 +133,8 @@ impl App {
             entropy: Arc::clone(&entropy),
             list_secret,
             sources,
+            sessions,
+            is_exposed: !address.ip().is_loopback(),
             correcting: tokio::sync::Mutex::new(()),
             running: Running::default(),
         });
@@ -132,7 +154,8 @@ impl App {
             .map(|number| spawn(number, lane(), &listener, &stopping))
             .collect::<std::io::Result<Vec<_>>>()
             .map_err(StartFault::Thread)?;
-        Ok(Self { address, desk, stop, lanes, control, made_master_key })
+        let watch = Watch::begin(&bridge, stopping);
+        Ok(Self { address, desk, stop, lanes, control, watch, made_master_key })
     }
 
     /// Where it listens.
@@ -170,6 +193,8 @@ impl App {
                 tracing::error!("a serving thread had panicked");
             }
         }
+        drop(self.watch);
+        self.control.block_on(self.desk.gate.bridge.write_counts());
         self.control.shutdown_timeout(Duration::from_secs(5));
         if let Err(fault) = self.desk.gate.store.close() {
             tracing::error!(%fault, "the store could not be closed in order");
@@ -197,6 +222,22 @@ fn spawn(
     let (listener, stopping) = (listener.try_clone()?, stopping.clone());
     let run = move || lane.run(listener, stopping);
     std::thread::Builder::new().name(format!("weir-lane-{number}")).spawn(run)
+}
+
+/// The default password opens nothing that others can reach.
+fn refuse_default_password(bridge: &Bridge, address: SocketAddr) -> Result<(), StartFault> {
+    if !matches!(bridge.force().password, Password::Default) {
+        return Ok(());
+    }
+    let file = bridge.path().display().to_string();
+    if !address.ip().is_loopback() {
+        return Err(StartFault::DefaultPassword { address, file });
+    }
+    tracing::warn!(
+        file,
+        "the dashboard's password is the default, 'admin': change it before others than this machine can reach Weir"
+    );
+    Ok(())
 }
 
 /// What opening the ledger found and mended.

@@ -62,6 +62,13 @@ impl Call {
         origin(self.peer, &self.head.headers, trusted)
     }
 
+    /// Whether the client speaks https, by the word of a trusted proxy: nobody speaks it to us.
+    pub fn is_https(&self, trusted: &[Network]) -> bool {
+        let told = self.head.headers.get("x-forwarded-proto").map(HeaderValue::as_bytes);
+        let peer = self.peer.to_canonical();
+        told == Some(b"https") && trusted.iter().any(|network| network.contains(peer))
+    }
+
     /// What the client says its body is.
     pub fn content_type(&self) -> Option<&str> {
         self.head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok())

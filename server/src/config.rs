@@ -24,6 +24,8 @@ use crate::vault::{NotAKey, Vault};
 pub struct Config {
     pub listen: SocketAddr,
     pub data: PathBuf,
+    /// The operator's own file of keys.
+    pub bridge_file: PathBuf,
     pub durability: Durability,
     pub threads: usize,
     pub log: String,
@@ -87,6 +89,12 @@ pub const SETTINGS: &[Setting] = &[
         env: "WEIR_DATA",
         default: "./data",
         doc: "Directory of the embedded store. One process at a time.",
+    },
+    Setting {
+        name: "bridge-file",
+        env: "WEIR_BRIDGE_FILE",
+        default: "",
+        doc: "The operator's file of keys, password and browser sessions; left out: config.json beside the data directory. Used where it exists; made when something is to be kept in it.",
     },
     Setting {
         name: "durability",
@@ -302,6 +310,7 @@ impl Config {
                 .parse()
                 .map_err(|_| bad(raw, "listen", "an address like 127.0.0.1:8000"))?,
             data: PathBuf::from(raw.text("data")),
+            bridge_file: bridge_file(raw),
             durability: match raw.text("durability") {
                 "process" => Durability::Process,
                 "power" => Durability::Power,
@@ -343,6 +352,13 @@ impl Config {
             aliases: raw.aliases.clone(),
             prices: std::mem::take(&mut raw.prices),
         })
+    }
+}
+
+fn bridge_file(raw: &Raw) -> PathBuf {
+    match raw.text("bridge-file") {
+        "" => PathBuf::from(raw.text("data")).with_file_name("config.json"),
+        path => PathBuf::from(path),
     }
 }
 

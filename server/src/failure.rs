@@ -108,11 +108,24 @@ impl Failure {
 pub enum Envelope {
     OpenAi,
     Anthropic,
+    /// The dashboard's forms: as OpenAI's, and the sentence once more as `detail`.
+    Form,
 }
 
 impl Envelope {
     /// The one errors of a path are written in.
     pub fn of(path: &str) -> Self {
+        const FORMS: [&str; 6] = [
+            "/login",
+            "/logout",
+            "/logout-everywhere",
+            "/create-key",
+            "/update-key",
+            "/delete-key",
+        ];
+        if FORMS.contains(&path) {
+            return Self::Form;
+        }
         let rest = path.strip_prefix("/api").unwrap_or(path);
         match rest.strip_prefix("/v1/messages") {
             Some(after) if after.is_empty() || after.starts_with('/') => Self::Anthropic,
@@ -125,7 +138,7 @@ impl Envelope {
         let code = failure.code();
         let message = failure.message();
         match self {
-            Self::OpenAi => {
+            Self::OpenAi | Self::Form => {
                 let param = match failure {
                     Failure::Refused(refusal) => refusal.param.as_deref(),
                     Failure::Broke(_) | Failure::Method(_) => None,
@@ -133,7 +146,11 @@ impl Envelope {
                 let error = json!({
                     "message": message, "type": code.kind().name(), "code": code.name(), "param": param,
                 });
-                json!({ "error": with_more(error, failure) }).to_string()
+                let error = with_more(error, failure);
+                if self == Self::Form {
+                    return json!({ "error": error, "detail": message }).to_string();
+                }
+                json!({ "error": error }).to_string()
             }
             Self::Anthropic => {
                 let error = json!({ "type": anthropic_type(code), "message": message, "code": code.name() });
@@ -183,7 +200,7 @@ impl Envelope {
     pub fn event(self, failure: &Failure, request: RequestId) -> String {
         let body = self.body(failure, request);
         match self {
-            Self::OpenAi => format!("data: {body}\n\n"),
+            Self::OpenAi | Self::Form => format!("data: {body}\n\n"),
             Self::Anthropic => format!("event: error\ndata: {body}\n\n"),
         }
     }

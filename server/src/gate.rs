@@ -17,6 +17,7 @@ use domain::{Clock, Digest, Money, Plans, ScopedLimit, Timestamp, Want};
 use store::{Found, NotReserved, Store};
 use tokio_util::task::TaskTracker;
 
+use crate::bridge::Bridge;
 use crate::call::{Answer, Call, no_such_key};
 use crate::ceiling::{Ceiling, Needs, Size};
 use crate::config::WireLimits;
@@ -42,7 +43,9 @@ pub struct Gate {
     pub tasks: TaskTracker,
     /// The digest of the master key.
     pub master: Digest,
-    /// The digest that finds the key of calls without a secret, where they are allowed.
+    /// The operator's own file: its keys are asked about before they are trusted or refused.
+    pub bridge: Arc<Bridge>,
+    /// The digest that finds the key of calls without a secret, where the settings allow them.
     pub anonymous: Option<Digest>,
     /// The record that the master key's own calls to the provider's organization administration run
     /// under, where the operator switched that on.
@@ -144,8 +147,10 @@ impl Gate {
 
     async fn name(&self, guard: Guard, call: &Call, now: Timestamp) -> Result<Caller, Failure> {
         let Some(secret) = call.secret()? else {
-            let anonymous = self.anonymous.filter(|_| guard == Guard::Caller);
-            let digest = anonymous.ok_or_else(no_secret)?;
+            if guard != Guard::Caller {
+                return Err(no_secret().into());
+            }
+            let digest = self.anonymous().await.ok_or_else(no_secret)?;
             let lineage = self.lineage(self.key_with(digest).await?).await?;
             return Ok(lineage.identify(&digest, KeyKind::Regular, now)?);
         };
@@ -159,8 +164,12 @@ impl Gate {
                 _ => Err(master_calls_no_model(guard).into()),
             };
         }
-        if is_mistyped(secret.expose()) {
-            return Err(no_such_key().into());
+        // Nobody need look up what was mistyped; what stands in the operator's file was not.
+        if is_mistyped(secret.expose()) && !self.bridge.has(&digest) {
+            self.bridge.catch_up().await;
+            if !self.bridge.has(&digest) {
+                return Err(no_such_key().into());
+            }
         }
         let lineage = self.lineage(self.key_with(digest).await?).await?;
         let own = lineage.key.kind;
@@ -193,13 +202,36 @@ impl Gate {
         self.master.bytes().ct_eq(digest.bytes()).into()
     }
 
+    /// The key with this digest. One that has a line in the operator's file, and one that nobody
+    /// knows, is believed only as the file is now: an edit is in force for the next call.
     async fn key_with(&self, digest: Digest) -> Result<Arc<Key>, Failure> {
-        let key = match self.store.find(&digest) {
-            Found::Key(key) => Some(key),
-            Found::Nobody => None,
-            Found::Ask => self.store.look_up(digest).await?,
-        };
-        key.ok_or_else(|| no_such_key().into())
+        let mut key = self.find(digest).await?;
+        if key.as_ref().is_none_or(|key| key.listed) && self.bridge.is_stale() {
+            self.bridge.catch_up().await;
+            key = self.find(digest).await?;
+        }
+        let key = key.ok_or_else(no_such_key)?;
+        if key.listed {
+            self.bridge.note_use(key.id);
+        }
+        Ok(key)
+    }
+
+    async fn find(&self, digest: Digest) -> Result<Option<Arc<Key>>, store::Fault> {
+        match self.store.find(&digest) {
+            Found::Key(key) => Ok(Some(key)),
+            Found::Nobody => Ok(None),
+            Found::Ask => self.store.look_up(digest).await,
+        }
+    }
+
+    /// The digest that finds the key of calls without a secret, where they are allowed.
+    async fn anonymous(&self) -> Option<Digest> {
+        if self.anonymous.is_some() {
+            return self.anonymous;
+        }
+        self.bridge.catch_up().await;
+        self.bridge.force().anonymous
     }
 
     fn admit(

@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod bridge;
 pub mod call;
 pub mod ceiling;
 pub mod cli;
@@ -26,6 +27,7 @@ pub mod providers;
 pub mod rates;
 pub mod relay;
 pub mod reservation;
+pub mod sessions;
 pub mod sources;
 pub mod surface;
 pub mod tokenizer;

@@ -4,6 +4,7 @@
 
 pub mod aliases;
 pub mod audit;
+pub mod bridge;
 pub mod credentials;
 pub mod effective;
 pub mod explain;
@@ -388,6 +389,15 @@ pub static OURS: &[Endpoint] = &[
     ours("/api/v1/aliases/{name}", PUT, Guard::Master, aliases::set),
     ours("/api/v1/aliases/{name}", DELETE, Guard::Master, aliases::unset),
     ours("/api/v1/audit", GET, Guard::Master, audit::list),
+    ours("/login", GET, Guard::Open, bridge::login_page),
+    ours("/login", POST, Guard::Open, bridge::login),
+    ours("/logout", POST, Guard::Master, bridge::logout),
+    ours("/logout-everywhere", POST, Guard::Master, bridge::logout_everywhere),
+    ours("/create-key", POST, Guard::Master, bridge::create_key),
+    ours("/update-key", POST, Guard::Master, bridge::update_key),
+    ours("/delete-key", POST, Guard::Master, bridge::delete_key),
+    ours("/api/v1/password", POST, Guard::Master, bridge::password),
+    ours("/api/v1/bridge", GET, Guard::Master, bridge::show),
     ours("/healthz", GET, Guard::Open, operations::alive),
     ours("/readyz", GET, Guard::Open, operations::ready),
     ours("/openapi.json", GET, Guard::Open, openapi::show),

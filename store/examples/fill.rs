@@ -126,6 +126,7 @@ fn key(number: u64, now: Timestamp) -> Key {
         user: None,
         team: None,
         secrets: vec![record],
+        listed: false,
         rules: Rules::default(),
         limits: Vec::new(),
         state,

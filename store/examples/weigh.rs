@@ -221,6 +221,7 @@ fn key(number: u64) -> Key {
         user: None,
         team: None,
         secrets: vec![record],
+        listed: false,
         rules: Rules::default(),
         limits: Vec::new(),
         state: KeyState::Active,

@@ -173,6 +173,7 @@ mod tests {
             user: None,
             team: None,
             secrets: vec![SecretRecord { digest, mask, created_at: at, ends_at: None }],
+            listed: false,
             rules: Rules::default(),
             limits: Vec::new(),
             state: KeyState::Active,

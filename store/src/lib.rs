@@ -247,6 +247,11 @@ impl Store {
         self.slow.ask(move |connection| registry::list::counted(connection, &projects)).await
     }
 
+    /// Every key that the operator's file has a line for and that is not revoked, the oldest first.
+    pub async fn listed_keys(&self) -> Result<Vec<Key>, Fault> {
+        self.quick.ask(|connection| registry::list::listed(connection)).await
+    }
+
     /// A note about the instance.
     pub async fn meta(&self, name: &'static str) -> Result<Option<String>, Fault> {
         self.quick.ask(move |connection| registry::meta(connection, name)).await
@@ -315,6 +320,13 @@ impl Store {
     /// Forgets the first answers from `since` or before.
     pub async fn forget_answers(&self, since: Timestamp) -> Result<(), Fault> {
         self.writer.ask(move |connection| registry::once::forget(connection, since)).await
+    }
+
+    /// Writes an act down that changed no record of ours.
+    pub async fn note(&self, act: Act) -> Result<(), Fault> {
+        self.writer
+            .ask(move |connection| registry::audit::write(connection, &act, None, None))
+            .await
     }
 
     // ── owners: projects, teams, users, the instance ──

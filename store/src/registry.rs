@@ -32,6 +32,7 @@ pub(crate) const STEPS: &[&str] = &[
     include_str!("idempotency.sql"),
     include_str!("supply.sql"),
     include_str!("lists.sql"),
+    include_str!("listed.sql"),
 ];
 
 /// Why a record was not changed.

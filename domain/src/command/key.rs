@@ -5,6 +5,7 @@ use crate::id::{KeyId, LimitId};
 use crate::key::{Key, KeyKind, KeyState, SecretRecord, Status};
 use crate::refusal::{Code, Refusal};
 use crate::rule::Rules;
+use crate::secret::Digest;
 use crate::time::Timestamp;
 
 /// A key to be made. What stands on a management key binds each key it makes: see [`super::Ceiling`].
@@ -38,7 +39,7 @@ impl NewKey {
         now: Timestamp,
     ) -> Result<Key, Refusal> {
         let maker = match (actor, self.kind) {
-            (Actor::Operator, _) => None,
+            (Actor::Operator | Actor::Dashboard, _) => None,
             (Actor::Manager(id), KeyKind::Regular) => Some(id),
             (Actor::Manager(_), KeyKind::Management) => {
                 return Err(Refusal::new(
@@ -62,6 +63,7 @@ impl NewKey {
             user: self.home.user,
             team: self.home.team,
             secrets: vec![secret],
+            listed: false,
             rules: self.rules,
             limits,
             state: KeyState::Active,
@@ -182,8 +184,21 @@ impl Rotation {
 pub fn revoke(key: &mut Key, now: Timestamp) {
     if !matches!(key.state, KeyState::Revoked { .. }) {
         key.state = KeyState::Revoked { at: now };
+        key.listed = false;
         touch(key, now);
     }
+}
+
+/// Takes the secret `digest` from `key`, whose line in the operator's file is gone; ends the key
+/// with its last live secret. It stays listed: a line with the same secret is no stranger.
+pub fn unlist(key: &mut Key, digest: Digest, now: Timestamp) {
+    if key.live_secrets(now).any(|secret| secret.digest != digest) {
+        key.secrets.retain(|secret| secret.digest != digest);
+        touch(key, now);
+        return;
+    }
+    revoke(key, now);
+    key.listed = true;
 }
 
 fn touch(key: &mut Key, now: Timestamp) {

@@ -89,7 +89,7 @@ impl Actor {
     /// Only the operator may.
     pub fn operates(self) -> Result<(), Refusal> {
         match self {
-            Self::Operator => Ok(()),
+            Self::Operator | Self::Dashboard => Ok(()),
             Self::Manager(_) | Self::Holder(_) | Self::Anybody => {
                 Err(Refusal::new(Code::WrongKeyType, "Only the master key opens this route."))
             }

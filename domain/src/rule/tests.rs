@@ -305,6 +305,7 @@ fn caller(rules: Rules) -> Caller {
         user: None,
         team: None,
         secrets: Vec::new(),
+        listed: false,
         rules,
         limits: Vec::new(),
         state: KeyState::Active,

@@ -102,7 +102,7 @@ impl Desk {
     }
 
     /// Writes a new key, where its project's plan has room for it.
-    async fn insert(&self, key: Key, act: Act) -> Result<(), Failure> {
+    pub(super) async fn insert(&self, key: Key, act: Act) -> Result<(), Failure> {
         let store = &self.gate.store;
         let (project, most) = self.plan_of(&key).await?;
         let written = match most {
@@ -141,7 +141,7 @@ impl Desk {
     async fn maker(&self, actor: Actor) -> Result<Option<Key>, Failure> {
         match actor {
             Actor::Manager(id) => Ok(self.gate.store.key(id).await?),
-            Actor::Operator | Actor::Holder(_) | Actor::Anybody => Ok(None),
+            Actor::Operator | Actor::Dashboard | Actor::Holder(_) | Actor::Anybody => Ok(None),
         }
     }
 
@@ -280,7 +280,10 @@ impl Desk {
         act: Act,
     ) -> Result<Key, Failure> {
         match self.gate.store.update_key(id, expected, apply, act).await {
-            Ok((_, after)) => Ok(after),
+            Ok((before, after)) => {
+                self.gate.bridge.follow(Some(&before), &after).await;
+                Ok(after)
+            }
             Err(store::NotChanged::Fault(Fault::Taken)) => Err(taken().into()),
             Err(no) => Err(not_changed(no, no_such_key())),
         }
@@ -332,7 +335,7 @@ impl Desk {
 /// The part of a list that `actor` may see; `None` where that is nothing.
 fn visible(actor: Actor, query: KeyQuery) -> Option<KeyQuery> {
     match (actor, query.maker) {
-        (Actor::Operator, _) => Some(query),
+        (Actor::Operator | Actor::Dashboard, _) => Some(query),
         (Actor::Manager(id), None) => Some(KeyQuery { maker: Some(id), ..query }),
         (Actor::Manager(id), Some(maker)) => (maker == id).then_some(query),
         (Actor::Holder(_) | Actor::Anybody, _) => None,

@@ -81,6 +81,32 @@ impl Fields {
             .map_err(|_| Refusal::new(Code::InvalidValue, "The body must be a JSON object."))
     }
 
+    /// Reads a posted form: texts, and whole numbers where `numbers` has the name. What was left
+    /// empty was not sent.
+    ///
+    /// # Errors
+    /// It names a member twice, or its encoding is broken.
+    pub fn read_form(body: &[u8], numbers: &[&str]) -> Result<Self, Refusal> {
+        let text = std::str::from_utf8(body)
+            .map_err(|_| Refusal::new(Code::InvalidValue, "The form is not UTF-8."))?;
+        let sent = Query::read(Some(text))?.parameters;
+        let mut members = BTreeMap::new();
+        for (name, value) in sent.into_iter().filter(|(_, value)| !value.is_empty()) {
+            let is_number =
+                numbers.contains(&name.as_str()) && value.bytes().all(|byte| byte.is_ascii_digit());
+            let value = if is_number {
+                // Without the zeros that JSON does not have.
+                let digits = value.trim_start_matches('0');
+                RawValue::from_string(if digits.is_empty() { "0" } else { digits }.to_owned())
+            } else {
+                serde_json::value::to_raw_value(&value)
+            };
+            let value = value.map_err(|_| invalid(&name, "a text or a number"))?;
+            members.insert(name, value);
+        }
+        Ok(Self { members, ..Self::default() })
+    }
+
     /// Whether the member was sent, `null` or not.
     pub fn has(&self, name: &str) -> bool {
         self.members.contains_key(name)

@@ -244,10 +244,12 @@ pub fn own(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
 pub fn holder(actor: Actor) -> Result<KeyId, Refusal> {
     match actor {
         Actor::Holder(id) => Ok(id),
-        Actor::Operator | Actor::Manager(_) | Actor::Anybody => Err(Refusal::new(
-            Code::WrongKeyType,
-            "This route tells a key about itself: call it with a key.",
-        )),
+        Actor::Operator | Actor::Dashboard | Actor::Manager(_) | Actor::Anybody => {
+            Err(Refusal::new(
+                Code::WrongKeyType,
+                "This route tells a key about itself: call it with a key.",
+            ))
+        }
     }
 }
 

@@ -116,9 +116,13 @@ fn open_routes_tell_nothing_of_value() {
     let open: Vec<_> = rows().into_iter().filter(|(.., guard)| *guard == Guard::Open).collect();
     assert_eq!(
         open.iter().map(|(path, ..)| path.as_str()).collect::<Vec<_>>(),
-        ["/healthz", "/readyz", "/openapi.json", "/docs"]
+        ["/login", "/login", "/healthz", "/readyz", "/openapi.json", "/docs"]
     );
     for (path, method, _) in open {
+        if path == "/login" {
+            // Asks for the password, and tells nothing: `sessions` tries it.
+            continue;
+        }
         let answer = send(&world, &method, &path, None).is(200);
         // What every copy of Weir would say, and nothing of this one.
         let same_for_all = ["/openapi.json", "/docs"].contains(&path.as_str());

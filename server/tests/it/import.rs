@@ -37,8 +37,8 @@ fn a_bridges_keys_keep_their_secrets_and_come_once() {
             {"name": "Nothing"},
         ],
     });
-    write(&world, "config.json", &file.to_string());
-    let shown = said(&world, &["import", "bridge", "config.json"]);
+    write(&world, "bridge.json", &file.to_string());
+    let shown = said(&world, &["import", "bridge", "bridge.json"]);
     assert_eq!(
         shown,
         "\
@@ -59,7 +59,7 @@ Not taken over:
 "
     );
     assert_eq!(world.get("/api/v1/keys", MASTER).is(200).json()["data"], json!([]));
-    let applied = weir(&world, &["import", "bridge", "config.json", "--apply"]);
+    let applied = weir(&world, &["import", "bridge", "bridge.json", "--apply"]);
     let text = String::from_utf8(applied.stdout).unwrap();
     assert!(text.contains("4 made, 0 existed already, 2 could not be made."), "{text}");
     assert_eq!(applied.status.code(), Some(1));
@@ -76,7 +76,7 @@ Not taken over:
         assert_eq!((&key["name"], &key["rpm"]), (&json!(name), &json!(rpm)));
     }
     assert_eq!(own(&world, "sk-lmab-digested")["label"], "...");
-    let again = weir(&world, &["import", "bridge", "config.json", "--apply"]);
+    let again = weir(&world, &["import", "bridge", "bridge.json", "--apply"]);
     let again = String::from_utf8(again.stdout).unwrap();
     assert!(again.contains("0 made, 4 existed already, 2 could not be made."), "{again}");
     assert_eq!(world.get("/api/v1/keys", MASTER).json()["data"].as_array().unwrap().len(), 4);

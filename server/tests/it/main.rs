@@ -6,6 +6,8 @@
 mod answers;
 mod audit;
 mod bad_input;
+mod bridge;
+mod bridge_hammer;
 mod calls;
 mod ceilings;
 mod commands;
@@ -32,6 +34,7 @@ mod providers;
 mod reconcile;
 mod revisions;
 mod rotation;
+mod sessions;
 mod tidy;
 mod usage;
 mod world;

@@ -105,6 +105,30 @@ fn what_cannot_be_used_is_said_in_one_sentence_and_the_exit_code_is_not_zero() {
     }
 }
 
+// M57: the default password is refused before others can reach it.
+#[test]
+fn m57_the_default_password_is_changed_before_weir_listens_beyond_this_machine() {
+    let directory = tempfile::tempdir().unwrap();
+    let output =
+        weir(&["serve", "--listen", "0.0.0.0:0"], &[("PROXY_MASTER_KEY", MASTER)], &directory);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success());
+    assert!(
+        said.contains("'admin'") && said.contains("config.json") && said.contains("127.0.0.1"),
+        "{said}"
+    );
+    std::fs::write(directory.path().join("config.json"), r#"{"password": "a-good-password"}"#)
+        .unwrap();
+    let env = [("PROXY_MASTER_KEY", MASTER), ("WEIR_LISTEN", "0.0.0.0:0")];
+    let mut child = command(&["serve"], &env, &directory).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut greeting = String::new();
+    while !greeting.contains("listening on") && out.read_line(&mut greeting).unwrap() > 0 {}
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(greeting.contains("listening on http://0.0.0.0:"), "{greeting}");
+}
+
 #[test]
 fn providers_prices_and_the_trail_are_administered_from_the_command_line() {
     let directory = tempfile::tempdir().unwrap();

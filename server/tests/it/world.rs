@@ -48,6 +48,8 @@ pub(crate) struct World {
 pub(crate) struct Unusual {
     pub(crate) env: Vec<(&'static str, String)>,
     pub(crate) settings_file: &'static str,
+    /// The operator's own file, as it is before the first start; empty: there is none.
+    pub(crate) config_json: &'static str,
     pub(crate) without_providers: bool,
     pub(crate) pace: Duration,
     /// Where the clock stands at first, in seconds since the epoch.
@@ -120,6 +122,9 @@ impl World {
     pub(crate) fn with(unusual: Unusual) -> Self {
         let provider = Provider::start();
         let data = tempfile::tempdir().unwrap();
+        if !unusual.config_json.is_empty() {
+            std::fs::write(data.path().join("config.json"), unusual.config_json).unwrap();
+        }
         let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(
             unusual.begins_at.unwrap_or(1_800_000_000),
         )));
@@ -138,7 +143,15 @@ impl World {
 
     /// Stops Weir and starts it again on the same data, with the same settings.
     pub(crate) fn restart(&mut self) {
+        self.stop();
+        self.start();
+    }
+
+    pub(crate) fn stop(&mut self) {
         self.app.take().unwrap().stop();
+    }
+
+    pub(crate) fn start(&mut self) {
         let app = start(&self.provider, &self.data, &self.clock, &self.unusual);
         self.url = format!("http://{}", app.address());
         self.app = Some(app);

@@ -133,6 +133,7 @@ mod tests {
             user,
             team,
             secrets: Vec::new(),
+            listed: false,
             rules: Rules::default(),
             limits: Vec::new(),
             state: KeyState::Active,

@@ -362,3 +362,18 @@ pub(crate) fn counted(connection: &Connection, projects: &[ProjectId]) -> Result
     };
     projects.iter().map(count).collect()
 }
+
+/// Every key that the operator's file has a line for and that is not revoked, the oldest first.
+pub(crate) fn listed(connection: &Connection) -> Result<Vec<Key>, Fault> {
+    let read = || -> rusqlite::Result<Vec<String>> {
+        connection
+            .prepare_cached(
+                "SELECT record FROM key INDEXED BY key_listed
+                 WHERE json_extract(record, '$.listed') = 1 AND state < 2 ORDER BY id",
+            )?
+            .query_map([], |row| row.get(0))?
+            .collect()
+    };
+    let records = read().map_err(Fault::database("listing keys"))?;
+    records.iter().map(|record| Ok(serde_json::from_str(record)?)).collect()
+}

@@ -1,7 +1,7 @@
 //! Questions about usage: filters, groups, and the edges of hours and days.
 
 use domain::{Money, Row, Timestamp};
-use store::{AuditQuery, Group, Order, UsageQuery, UsageReport};
+use store::{Group, Order, UsageQuery, UsageReport};
 
 use crate::world::*;
 

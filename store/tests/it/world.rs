@@ -60,6 +60,7 @@ pub(crate) fn key(number: u64) -> Key {
             created_at: NOON,
             ends_at: None,
         }],
+        listed: false,
         rules: Rules::default(),
         limits: Vec::new(),
         state: KeyState::Active,

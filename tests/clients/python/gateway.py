@@ -40,6 +40,12 @@ def new_key(weir=WEIR, **fields):
     return Key(made["data"]["hash"], made["key"])
 
 
+def new_bridge_key(name):
+    """A new key with a line in config.json, made as the dashboard makes it."""
+    made = _administer("POST", "/create-key", {"name": name})
+    return Key(made["id"], made["key"])
+
+
 def change_key(key, **fields):
     """Changes a key. The fields are those of `PATCH /api/v1/keys/{hash}`."""
     _administer("PATCH", f"/api/v1/keys/{key.hash}", fields)

@@ -39,6 +39,11 @@ class Addresses(unittest.TestCase):
             with self.subTest(base=base):
                 self.assertEqual(said_by_openai(gateway.openai_client(self.key, base)), "here I am")
 
+    def test_keys_of_config_json_serve_openais_client(self):
+        by_hand = gateway.Key("", "lmb-yourKeyHere")
+        for key in (by_hand, gateway.new_bridge_key("made by form")):
+            self.assertEqual(said_by_openai(gateway.openai_client(key, "/api/v1")), "here I am")
+
     def test_both_base_urls_serve_anthropics_client(self):
         for base in ("", "/api"):
             with self.subTest(base=base):
