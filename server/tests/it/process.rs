@@ -156,7 +156,7 @@ fn providers_prices_and_the_trail_are_administered_from_the_command_line() {
     let trail = administer(&["audit", "--subject", "mine"]);
     assert!(trail.contains("provider.create") && trail.contains("provider.delete"), "{trail}");
     let odd = weir(&["provider", "remove", "mine?x"], &env, &directory);
-    assert!(String::from_utf8_lossy(&odd.stderr).contains("There is no such provider"));
+    assert!(String::from_utf8_lossy(&odd.stderr).contains("There is no such URL"));
 }
 
 #[test]
