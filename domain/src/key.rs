@@ -87,6 +87,11 @@ impl SecretRecord {
         Self { digest: secret.digest(), mask: secret.mask(), created_at: now, ends_at: None }
     }
 
+    /// What is kept of a secret that nobody here has seen.
+    pub fn unseen(digest: Digest, now: Timestamp) -> Self {
+        Self { digest, mask: Mask::of_nothing_known(), created_at: now, ends_at: None }
+    }
+
     /// Whether it still opens its key at `now`.
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.ends_at.is_none_or(|end| now < end)

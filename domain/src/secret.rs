@@ -59,8 +59,7 @@ impl Serialize for Digest {
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let bytes = HEXLOWER.decode(text.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
-        bytes.map(Self).ok_or_else(|| de::Error::custom("not a digest"))
+        Self::from_hex(&text).ok_or_else(|| de::Error::custom("not a digest"))
     }
 }
 
@@ -100,6 +99,11 @@ impl fmt::Debug for Digest {
 pub struct Mask(String);
 
 impl Mask {
+    /// Of a secret that nobody here has seen.
+    pub fn of_nothing_known() -> Self {
+        Self("...".to_owned())
+    }
+
     /// A secret of fewer than 16 characters, or with characters that are not plain ASCII,
     /// shows nothing but dots.
     fn of(secret: &str) -> Self {
@@ -113,11 +117,11 @@ impl Mask {
         }
         let split = secret.len().checked_sub(SHOWN_LAST);
         let (Some(split), true) = (split, secret.len() >= 16 && secret.is_ascii()) else {
-            return Self("...".to_owned());
+            return Self::of_nothing_known();
         };
         match (secret.get(..shown_first), secret.get(split..)) {
             (Some(first), Some(last)) => Self(format!("{first}...{last}")),
-            _ => Self("...".to_owned()),
+            _ => Self::of_nothing_known(),
         }
     }
 

@@ -34,7 +34,7 @@ pub use credentials::{Health, ListedCredential};
 pub use effective::{Effective, Found, From, Layer, Standing};
 pub use explain::{Explanation, Question, Verdict};
 pub use idempotency::{Answering, Running};
-pub use keys::{About, Making, Rotating, look_of};
+pub use keys::{About, Chosen, Making, Rotating, look_of};
 pub use owners::{OwnerKind, no_such};
 pub use prices::{ListedAlias, ListedPrice, PriceQuery};
 pub use providers::ListedProvider;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use data_encoding::HEXLOWER;
 use domain::secret::Kind;
-use domain::{Clock, Digest, Entropy, Secret};
+use domain::{Clock, Digest, Entropy, Secret, Timestamp};
 use parking_lot::Mutex;
 use store::{Health, Options, Recovery, Store};
 use tokio::sync::watch;
@@ -92,9 +92,7 @@ impl App {
         let list_secret = control.block_on(list_secret(&store, &*entropy))?;
         let ids = Ids::new(&*entropy);
         let (sources, models) = control.block_on(sources(&store, &mut config))?;
-        let anonymous = config.allow_unauthenticated;
-        let anonymous =
-            anonymous.then(|| control.block_on(keyless::anonymous(&store, now))).transpose()?;
+        let anonymous = control.block_on(anonymous(&config, &store, now))?;
         let tasks = TaskTracker::new();
         let sessions = Sessions::open(Arc::clone(&store), Arc::clone(&entropy));
         let sessions = Arc::new(control.block_on(sessions)?);
@@ -142,7 +140,6 @@ impl App {
         let tls = tls()?;
         let demo = Demo::new(clock, Arc::new(Ids::new(&*entropy)), demo_pace);
         let (stop, stopping) = watch::channel(false);
-        let count = if config.threads == 0 { cores() } else { config.threads };
         let private = desk.sources.configured.private_destinations;
         let lane = || Lane {
             gate: Arc::clone(&gate),
@@ -150,10 +147,7 @@ impl App {
             upstream: Arc::new(Upstream::new(config.limits, tls.clone(), demo.clone(), private)),
             control: control.handle().clone(),
         };
-        let lanes = (0..count)
-            .map(|number| spawn(number, lane(), &listener, &stopping))
-            .collect::<std::io::Result<Vec<_>>>()
-            .map_err(StartFault::Thread)?;
+        let lanes = lanes(config.threads, lane, &listener, &stopping)?;
         let watch = Watch::begin(&bridge, stopping);
         Ok(Self { address, desk, stop, lanes, control, watch, made_master_key })
     }
@@ -202,6 +196,18 @@ impl App {
     }
 }
 
+/// The key of calls without a secret, where they are allowed.
+async fn anonymous(
+    config: &Config,
+    store: &Store,
+    now: Timestamp,
+) -> Result<Option<Digest>, store::Fault> {
+    if !config.allow_unauthenticated {
+        return Ok(None);
+    }
+    keyless::anonymous(store, now).await.map(Some)
+}
+
 /// How the store is kept.
 fn options(config: &Config) -> Options {
     let usual = Options::default();
@@ -211,6 +217,18 @@ fn options(config: &Config) -> Options {
         lookback_seconds: usual.lookback_seconds.max(config.defaults.longest_rolling()),
         ..usual
     }
+}
+
+/// Starts so many lanes; 0 stands for one on each processor.
+fn lanes(
+    threads: usize,
+    lane: impl Fn() -> Lane,
+    listener: &std::net::TcpListener,
+    stopping: &watch::Receiver<bool>,
+) -> Result<Vec<JoinHandle<()>>, StartFault> {
+    let count = if threads == 0 { cores() } else { threads };
+    let lanes = (0..count).map(|number| spawn(number, lane(), listener, stopping));
+    lanes.collect::<std::io::Result<Vec<_>>>().map_err(StartFault::Thread)
 }
 
 fn spawn(

@@ -2,14 +2,17 @@
 //! to a running Weir, or, where none runs on the data directory, to one started for that moment:
 //! either way the same routes as everybody else.
 
-mod administer;
-mod explain;
+mod flag;
 mod greeting;
+mod import;
+mod json;
+mod nouns;
 mod reconcile;
 mod send;
 mod settings;
-mod show;
-mod supply;
+mod verb;
+mod view;
+mod words;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -18,7 +21,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use anyhow::Context as _;
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap_complete::Shell;
 use comfy_table::{ContentArrangement, LineStyle, Table, presets};
 
 use crate::app::{App, Start};
@@ -58,7 +63,13 @@ fn dispatch(matches: &ArgMatches, env: HashMap<String, String>) -> anyhow::Resul
     match matches.subcommand() {
         Some(("serve", matches)) => serve(&mut raw(matches, env)?),
         Some(("config", matches)) => settings::run(matches, env),
-        Some((noun, matches)) => administer::run(noun, matches, env),
+        Some(("completions", matches)) => completions(matches),
+        Some(("import", matches)) => import::run(matches, env),
+        Some(("reconcile", matches)) => reconcile::run(matches, env),
+        Some((name, matches)) => match nouns::NOUNS.iter().find(|noun| noun.name == name) {
+            Some(noun) => noun.run(matches, env),
+            None => anyhow::bail!("there is no command '{name}'"),
+        },
         None => Ok(()),
     }
 }
@@ -93,7 +104,14 @@ fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(serve)
         .subcommand(config)
-        .subcommands(administer::commands())
+        .subcommands(nouns::NOUNS.iter().map(|noun| noun.command()))
+        .subcommand(reconcile::command())
+        .subcommand(import::command())
+        .subcommand(
+            Command::new("completions")
+                .about("Print what completes commands in a shell")
+                .arg(Arg::new("shell").required(true).value_parser(value_parser!(Shell))),
+        )
 }
 
 /// One flag for every setting, and one for the settings file. All work with every command; a
@@ -118,6 +136,14 @@ fn setting_args(matter: impl Fn(&str) -> bool) -> Vec<Arg> {
             .hide(!matter(setting.name))
     });
     std::iter::once(file).chain(flags).collect()
+}
+
+fn completions(matches: &ArgMatches) -> anyhow::Result<()> {
+    let shell = matches.get_one::<Shell>("shell").copied().context("no shell was named")?;
+    // Written at once: whoever reads it may stop early.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command(), "weir", &mut script);
+    Ok(std::io::stdout().write_all(&script)?)
 }
 
 fn raw(matches: &ArgMatches, env: HashMap<String, String>) -> Result<Raw, BadSetting> {

@@ -278,19 +278,6 @@ impl Config {
     /// # Errors
     /// The first setting that makes no sense, named, with where it was written.
     pub fn resolve(raw: &mut Raw) -> Result<Self, BadSetting> {
-        let seconds = |name| Ok(Duration::from_secs(number(raw, name)?));
-        let limits = WireLimits {
-            body_bytes_max: number(raw, "body-bytes-max")?,
-            answer_bytes_max: number(raw, "answer-bytes-max")?,
-            header_timeout: seconds("header-timeout")?,
-            body_timeout: seconds("body-timeout")?,
-            stall_timeout: seconds("stall-timeout")?,
-            connect_timeout: seconds("connect-timeout")?,
-            first_byte_timeout: seconds("first-byte-timeout")?,
-            silence_timeout: seconds("silence-timeout")?,
-            drain_timeout: seconds("drain-timeout")?,
-            stop_timeout: seconds("stop-timeout")?,
-        };
         let demo = match raw.text("demo") {
             "auto" => None,
             "on" => Some(true),
@@ -347,12 +334,28 @@ impl Config {
             },
             trusted_proxies: networks(raw, "trusted-proxies")?,
             cached_keys: number(raw, "cached-keys")?,
-            limits,
+            limits: wire_limits(raw)?,
             providers,
             aliases: raw.aliases.clone(),
             prices: std::mem::take(&mut raw.prices),
         })
     }
+}
+
+fn wire_limits(raw: &Raw) -> Result<WireLimits, BadSetting> {
+    let seconds = |name| Ok(Duration::from_secs(number(raw, name)?));
+    Ok(WireLimits {
+        body_bytes_max: number(raw, "body-bytes-max")?,
+        answer_bytes_max: number(raw, "answer-bytes-max")?,
+        header_timeout: seconds("header-timeout")?,
+        body_timeout: seconds("body-timeout")?,
+        stall_timeout: seconds("stall-timeout")?,
+        connect_timeout: seconds("connect-timeout")?,
+        first_byte_timeout: seconds("first-byte-timeout")?,
+        silence_timeout: seconds("silence-timeout")?,
+        drain_timeout: seconds("drain-timeout")?,
+        stop_timeout: seconds("stop-timeout")?,
+    })
 }
 
 fn bridge_file(raw: &Raw) -> PathBuf {

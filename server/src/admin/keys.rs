@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use domain::command::{Actor, Ceiling, Home, KeyChange, NewKey, Place, Rotation, revoke};
-use domain::key::{Key, KeyKind, SecretRecord};
-use domain::secret::{self, Kind};
+use domain::key::{Key, KeyKind, KeyState, SecretRecord};
+use domain::secret::{self, Digest, Kind};
 use domain::{Code, KeyId, Money, Owner, Plan, Refusal, Scope, Secret, TeamId, Timestamp};
 use store::{Act, Fault, KeyQuery};
 
@@ -18,11 +18,22 @@ pub struct Making {
     /// What its secret looks like, where it is made here.
     pub look: Kind,
     /// The secret that somebody chose instead.
-    pub secret: Option<Secret>,
+    pub secret: Option<Chosen>,
+    /// Whether it begins switched off.
+    pub disabled: bool,
+    /// Whether it is only to be told what would become of it: nothing is written.
+    pub dry_run: bool,
     /// Where it is to be put.
     pub place: Place,
     /// Whether its rules may name what nobody knows.
     pub force: bool,
+}
+
+/// A secret that somebody chose, or as much of it as they know.
+pub enum Chosen {
+    Secret(Secret),
+    /// Of a key that moves here from where only digests are kept.
+    Digest(Digest),
 }
 
 /// What is said about a new secret for a key.
@@ -48,7 +59,8 @@ pub struct About {
 }
 
 impl Desk {
-    /// Makes a key. The secret is in the answer and nowhere else.
+    /// Makes a key. The secret is in the answer and nowhere else; there is none where only its digest
+    /// was told, or nothing was made.
     ///
     /// # Errors
     /// The actor may not, the key makes no sense, its project has as many as it may, or somebody
@@ -59,10 +71,11 @@ impl Desk {
         mut new: NewKey,
         making: Making,
         now: Timestamp,
-    ) -> Result<(Key, Secret), Failure> {
-        let secret = match making.secret {
-            Some(secret) => own_choice(actor, secret)?,
-            None => making.look.mint(&*self.entropy),
+    ) -> Result<(Key, Option<Secret>), Failure> {
+        let (secret, record) = match making.secret {
+            Some(Chosen::Digest(digest)) => (None, SecretRecord::unseen(own(actor, digest)?, now)),
+            Some(Chosen::Secret(secret)) => opened_by(own_choice(actor, secret)?, now),
+            None => opened_by(making.look.mint(&*self.entropy), now),
         };
         if !making.force {
             self.check_names(&new.rules)?;
@@ -75,8 +88,15 @@ impl Desk {
             let ceiling = Ceiling::of(maker, |name| models.alias(name));
             new = ceiling.complete(new, ids.limit(now), now)?;
         }
-        let record = SecretRecord::new(&secret, now);
-        let key = new.make(actor, ids.key(now), ids.limit(now), record, now)?;
+        let digest = record.digest;
+        let mut key = new.make(actor, ids.key(now), ids.limit(now), record, now)?;
+        if making.disabled {
+            key.state = KeyState::Disabled { at: now };
+        }
+        if making.dry_run {
+            self.try_insert(&key, digest).await?;
+            return Ok((key, None));
+        }
         self.insert(key.clone(), act(actor, "key.create", &key.id, now)).await?;
         Ok((key, secret))
     }
@@ -84,24 +104,37 @@ impl Desk {
     /// Writes a new key, where its project's plan has room for it.
     pub(super) async fn insert(&self, key: Key, act: Act) -> Result<(), Failure> {
         let store = &self.gate.store;
-        let project = store.owner(Scope::Project(key.project)).await?;
-        let plan = project.as_ref().map_or(Plan::Enterprise, Owner::plan);
-        let written = match (self.gate.plans.keys(plan), key.kind) {
-            (Some(most), KeyKind::Regular) => store.insert_key_within(most.into(), key, act).await,
-            (None, _) | (_, KeyKind::Management) => store.insert_key(key, act).await,
+        let (project, most) = self.plan_of(&key).await?;
+        let written = match most {
+            Some(most) => store.insert_key_within(most.into(), key, act).await,
+            None => store.insert_key(key, act).await,
         };
         match written {
             Err(Fault::Taken) => Err(taken().into()),
-            Err(Fault::NoRoom { most }) => {
-                let name = project.map_or_else(String::new, |project| project.name);
-                let message = format!(
-                    "Project '{name:.60}' has the {most} keys that its plan ({}) allows. Delete keys that are not used; whoever holds the master key can give it another plan.",
-                    plan.name()
-                );
-                Err(Refusal::new(Code::KeyLimitReached, message).about("project_id").into())
-            }
+            Err(Fault::NoRoom { most }) => Err(no_room(project.as_ref(), most).into()),
             written => Ok(written?),
         }
+    }
+
+    /// Whether a new key could be written.
+    async fn try_insert(&self, key: &Key, digest: Digest) -> Result<(), Failure> {
+        if self.gate.store.look_up(digest).await?.is_some() {
+            return Err(taken().into());
+        }
+        let (project, Some(most)) = self.plan_of(key).await? else { return Ok(()) };
+        let used = self.gate.store.count_project_keys(vec![key.project]).await?;
+        if used.iter().any(|used| *used >= u64::from(most)) {
+            return Err(no_room(project.as_ref(), most.into()).into());
+        }
+        Ok(())
+    }
+
+    /// The project of a key, and how many keys its plan allows, where it counts them.
+    async fn plan_of(&self, key: &Key) -> Result<(Option<Owner>, Option<u32>), Failure> {
+        let project = self.gate.store.owner(Scope::Project(key.project)).await?;
+        let plan = project.as_ref().map_or(Plan::Enterprise, Owner::plan);
+        let most = self.gate.plans.keys(plan).filter(|_| key.kind == KeyKind::Regular);
+        Ok((project, most))
     }
 
     /// The management key that acts, where one does.
@@ -330,6 +363,30 @@ fn own_choice(actor: Actor, wanted: Secret) -> Result<Secret, Refusal> {
         );
     }
     Ok(wanted)
+}
+
+/// The digest of a secret that somebody chose, under the same rule.
+fn own(actor: Actor, digest: Digest) -> Result<Digest, Refusal> {
+    if actor == Actor::Operator {
+        return Ok(digest);
+    }
+    let message = "Only the master key may choose a key's secret; leave it out to have one made.";
+    Err(Refusal::new(Code::InvalidValue, message).about("secret_sha256"))
+}
+
+/// A secret, and what is kept of it.
+fn opened_by(secret: Secret, now: Timestamp) -> (Option<Secret>, SecretRecord) {
+    let record = SecretRecord::new(&secret, now);
+    (Some(secret), record)
+}
+
+fn no_room(project: Option<&Owner>, most: u64) -> Refusal {
+    let name = project.map_or("", |project| project.name.as_str());
+    let plan = project.map_or(Plan::Enterprise, Owner::plan).name();
+    let message = format!(
+        "Project '{name:.60}' has the {most} keys that its plan ({plan}) allows. Delete keys that are not used; whoever holds the master key can give it another plan."
+    );
+    Refusal::new(Code::KeyLimitReached, message).about("project_id")
 }
 
 fn taken() -> Refusal {

@@ -95,7 +95,7 @@ fn still_mean_something(
             let message = format!(
                 "'{model}' is no model of a provider here. An alias stands for a model, not for another alias."
             );
-            return Err(Refusal::new(Code::InvalidValue, message).about("model"));
+            return Err(Refusal::new(Code::ModelNotFound, message).about("model"));
         }
         if !before.is_dangling(name) {
             let message = format!(

@@ -11,15 +11,16 @@ use domain::HoldId;
 use http::Method;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::administer::common;
-use super::send::{Asked, send, send_all};
-use super::show;
+use super::json::Json;
+use super::send::{Asked, send, talk};
+use super::verb::reaching;
+use super::words;
 
 type Members = BTreeMap<String, Box<RawValue>>;
 
 pub(super) fn command() -> Command {
     let about = "List calls that are charged by estimate, or correct what they were charged";
-    common(
+    reaching(
         Command::new("reconcile").about(about).args([
             Arg::new("attempt")
                 .value_name("CALL")
@@ -57,18 +58,24 @@ pub(super) fn run(matches: &ArgMatches, env: HashMap<String, String>) -> anyhow:
         (None, None) => {
             let most = matches.get_one::<u32>("most").copied().unwrap_or(100);
             let path = format!("/api/v1/usage/calls?evidence=estimated&limit={most}");
-            let answer = send(Asked { method: Method::GET, path, body: None }, matches, env)?;
-            let text = if as_json { format!("{answer}\n") } else { show::estimated(&answer)? };
+            let answer = send(Asked::get(path), matches, env)?;
+            let text = if as_json {
+                format!("{answer}\n")
+            } else {
+                words::estimated(&Json::read(&answer)?)
+            };
             write!(out, "{text}")?;
             return Ok(());
         }
     };
     let count = asked.len();
     let mut failed: usize = 0;
-    for (at, answer) in (1..).zip(send_all(asked, matches, env)?) {
+    let answers: Vec<_> =
+        talk(matches, env, |api| Ok(asked.into_iter().map(|one| api.ask(one)).collect()))?;
+    for (at, answer) in (1..).zip(answers) {
         match answer {
             Ok(answer) if as_json => writeln!(out, "{answer}")?,
-            Ok(answer) => write!(out, "{}", show::reconciled(&answer)?)?,
+            Ok(answer) => write!(out, "{}", words::reconciled(&Json::read(&answer)?))?,
             Err(error) if count == 1 => return Err(error),
             Err(error) => {
                 failed += 1;

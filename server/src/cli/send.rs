@@ -12,9 +12,10 @@ use domain::secret::Kind;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use serde_json::Value;
 
+use super::json::Json;
 use crate::app::{App, Start, StartFault};
 use crate::config::Config;
 use crate::machine::{MachineClock, MachineEntropy};
@@ -27,32 +28,122 @@ pub(super) struct Asked {
     pub(super) body: Option<String>,
 }
 
+impl Asked {
+    pub(super) fn get(path: impl Into<String>) -> Self {
+        Self { method: Method::GET, path: path.into(), body: None }
+    }
+}
+
+/// What the API answered, yes or no.
+pub(super) struct Answered {
+    pub(super) status: StatusCode,
+    pub(super) text: String,
+}
+
+impl Answered {
+    /// The answer, where it is a yes.
+    ///
+    /// # Errors
+    /// What the API said.
+    pub(super) fn yes(self) -> anyhow::Result<String> {
+        if self.status.is_success() {
+            return Ok(self.text);
+        }
+        bail!("{}", self.refusal())
+    }
+
+    /// Which kind of no it is.
+    pub(super) fn code(&self) -> Option<String> {
+        Json::read(&self.text).unwrap_or_default().at("error.code").text()
+    }
+
+    /// Why it is a no.
+    pub(super) fn refusal(&self) -> String {
+        let error = Json::read(&self.text).unwrap_or_default();
+        let message = error.at("error.message").text();
+        message.unwrap_or_else(|| format!("the server answered {}", self.status))
+    }
+}
+
+/// A Weir that is being talked to, as its operator.
+pub(super) struct Api {
+    url: String,
+    master: Secret,
+    client: Client<HttpConnector, Full<Bytes>>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Api {
+    fn new(url: &str, master: Secret) -> anyhow::Result<Self> {
+        let scheme = if url.contains("://") { "" } else { "http://" };
+        Ok(Self {
+            url: format!("{scheme}{}", url.trim_end_matches('/')),
+            master,
+            client: Client::builder(TokioExecutor::new()).build_http(),
+            runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?,
+        })
+    }
+
+    /// Asks, and wants a yes.
+    ///
+    /// # Errors
+    /// Nobody answers, or what the API said.
+    pub(super) fn ask(&self, asked: Asked) -> anyhow::Result<String> {
+        self.try_ask(asked)?.yes()
+    }
+
+    /// Asks; a no is an answer, too.
+    ///
+    /// # Errors
+    /// Nobody answers, or they do not know us.
+    pub(super) fn try_ask(&self, asked: Asked) -> anyhow::Result<Answered> {
+        let answered = self.runtime.block_on(self.exchange(asked))?;
+        if answered.status == StatusCode::UNAUTHORIZED {
+            bail!("the Weir at {} refuses this PROXY_MASTER_KEY", self.url);
+        }
+        Ok(answered)
+    }
+
+    async fn exchange(&self, asked: Asked) -> anyhow::Result<Answered> {
+        let request = Request::builder()
+            .method(asked.method)
+            .uri(format!("{}{}", self.url, asked.path))
+            .header("authorization", format!("Bearer {}", self.master.expose()))
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(asked.body.unwrap_or_default())))
+            .context("this makes no request that HTTP can carry")?;
+        let answer = self.client.request(request).await;
+        let answer = answer.with_context(|| format!("no Weir answers at {}", self.url))?;
+        let status = answer.status();
+        let body = answer.into_body().collect().await.context("the answer broke off")?.to_bytes();
+        Ok(Answered { status, text: String::from_utf8_lossy(&body).into_owned() })
+    }
+}
+
 /// Sends one request; its answer.
 pub(super) fn send(
     asked: Asked,
     matches: &ArgMatches,
     env: HashMap<String, String>,
 ) -> anyhow::Result<String> {
-    send_all(vec![asked], matches, env)?.pop().context("nothing was asked")?
+    talk(matches, env, |api| api.ask(asked))
 }
 
-/// Sends requests one after the other: to the server that was named, to the one that runs on the
-/// data directory, or to one that is started on it for this moment, on a port and with a master key
-/// that nobody knows. Gives the answer to each.
-pub(super) fn send_all(
-    asked: Vec<Asked>,
+/// Talks to the server that was named, to the one that runs on the data directory, or to one that is
+/// started on it for this moment, on a port and with a master key that nobody knows.
+pub(super) fn talk<T>(
     matches: &ArgMatches,
     env: HashMap<String, String>,
-) -> anyhow::Result<Vec<anyhow::Result<String>>> {
+    about: impl FnOnce(&Api) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     let mut raw = super::raw(matches, env)?;
     let mut config = Config::resolve(&mut raw)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let given = config.master_key.take();
     if let Some(url) = matches.get_one::<String>("server") {
         let Some(master) = given else {
             bail!("--server needs the master key: set PROXY_MASTER_KEY");
         };
-        return Ok(runtime.block_on(requests(url, &master, asked)));
+        return about(&Api::new(url, master)?);
     }
     // Only a server makes a data directory: a mistyped one is not to look like an empty one.
     if !config.data.exists() {
@@ -71,12 +162,12 @@ pub(super) fn send_all(
     });
     match started {
         Ok(app) => {
-            let url = format!("http://{}", app.address());
-            let answers = runtime.block_on(requests(&url, &secret, asked));
+            let api = Api::new(&app.address().to_string(), secret)?;
+            let said = about(&api);
             // The connection must be gone before the server stops, or it waits for it.
-            drop(runtime);
+            drop(api);
             app.stop();
-            Ok(answers)
+            said
         }
         Err(StartFault::Store(store::Fault::InUse(directory))) => {
             let Some(master) = given else {
@@ -85,46 +176,8 @@ pub(super) fn send_all(
                     directory.display()
                 );
             };
-            Ok(runtime.block_on(requests(&running, &master, asked)))
+            about(&Api::new(&running, master)?)
         }
         Err(fault) => Err(fault.into()),
     }
-}
-
-async fn requests(url: &str, master: &Secret, asked: Vec<Asked>) -> Vec<anyhow::Result<String>> {
-    let mut answers = Vec::with_capacity(asked.len());
-    for one in asked {
-        answers.push(request(url, master, one).await);
-    }
-    answers
-}
-
-async fn request(url: &str, master: &Secret, asked: Asked) -> anyhow::Result<String> {
-    let scheme = if url.contains("://") { "" } else { "http://" };
-    let url = format!("{scheme}{}", url.trim_end_matches('/'));
-    let body = asked.body.unwrap_or_default();
-    let request = Request::builder()
-        .method(asked.method)
-        .uri(format!("{url}{}", asked.path))
-        .header("authorization", format!("Bearer {}", master.expose()))
-        .header("content-type", "application/json")
-        .body(Full::new(Bytes::from(body)))
-        .context("this makes no request that HTTP can carry")?;
-    let client = Client::builder(TokioExecutor::new()).build_http();
-    let answer =
-        client.request(request).await.with_context(|| format!("no Weir answers at {url}"))?;
-    let status = answer.status();
-    let body = answer.into_body().collect().await.context("the answer broke off")?.to_bytes();
-    let text = String::from_utf8_lossy(&body).into_owned();
-    if status == StatusCode::UNAUTHORIZED {
-        bail!("the Weir at {url} refuses this PROXY_MASTER_KEY");
-    }
-    if !status.is_success() {
-        let error: Value = serde_json::from_str(&text).unwrap_or_default();
-        match error["error"]["message"].as_str() {
-            Some(message) => bail!("{message}"),
-            None => bail!("the server answered {status}"),
-        }
-    }
-    Ok(text)
 }

@@ -206,12 +206,15 @@ pub fn create_key(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
 /// The key a form is about, by whichever name the form has for it.
 fn named(fields: &mut Fields) -> Result<String, Refusal> {
     const CHARS_MAX: usize = 600;
+    let mut said = None;
     for name in ["id", "key_id", "key", "name"] {
-        if let Some(text) = fields.text(name, CHARS_MAX)? {
-            return Ok(text);
-        }
+        // What else the form has says no more than the first.
+        let text = fields.text(name, CHARS_MAX)?;
+        said = said.or(text);
     }
-    Err(Refusal::new(Code::MissingParameter, "'id' is missing: say which key.").about("id"))
+    said.ok_or_else(|| {
+        Refusal::new(Code::MissingParameter, "'id' is missing: say which key.").about("id")
+    })
 }
 
 #[derive(Serialize, JsonSchema)]

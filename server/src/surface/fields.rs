@@ -412,7 +412,7 @@ impl Query {
 
     /// One of a few words.
     pub fn word<T: Copy>(&mut self, name: &str, words: &[(&str, T)]) -> Result<Option<T>, Refusal> {
-        let Some(text) = self.text(name) else { return Ok(None) };
+        let Some(text) = self.said(name) else { return Ok(None) };
         let found = words.iter().find(|(word, _)| *word == text);
         found.map(|(_, value)| Some(*value)).ok_or_else(|| {
             let known: Vec<_> = words.iter().map(|(word, _)| *word).collect();
@@ -423,17 +423,18 @@ impl Query {
     /// A parameter's text.
     pub fn text(&mut self, name: &str) -> Option<String> {
         // Forms send what was left blank.
-        self.take(name).filter(|text| !text.is_empty())
+        self.said(name).filter(|text| !text.is_empty())
     }
 
-    fn take(&mut self, name: &str) -> Option<String> {
+    /// The same, left blank or not.
+    pub fn said(&mut self, name: &str) -> Option<String> {
         self.known.push(name.to_owned());
         self.parameters.remove(name)
     }
 
     /// A whole number from `least` to `most`.
     pub fn number(&mut self, name: &str, least: u32, most: u32) -> Result<Option<u32>, Refusal> {
-        let Some(text) = self.take(name) else { return Ok(None) };
+        let Some(text) = self.said(name) else { return Ok(None) };
         let digits = text.bytes().all(|byte| byte.is_ascii_digit());
         let number = text.parse().ok().filter(|number| digits && (least..=most).contains(number));
         number
@@ -443,7 +444,7 @@ impl Query {
 
     /// True or false.
     pub fn boolean(&mut self, name: &str) -> Result<Option<bool>, Refusal> {
-        match self.take(name).as_deref() {
+        match self.said(name).as_deref() {
             None => Ok(None),
             Some("true") => Ok(Some(true)),
             Some("false") => Ok(Some(false)),
@@ -453,7 +454,7 @@ impl Query {
 
     /// A moment in RFC 3339, or a date, which is its UTC midnight.
     pub fn moment(&mut self, name: &str) -> Result<Option<Timestamp>, Refusal> {
-        let Some(text) = self.take(name) else { return Ok(None) };
+        let Some(text) = self.said(name) else { return Ok(None) };
         let moment =
             text.parse::<jiff::Timestamp>().or_else(|_| format!("{text}T00:00:00Z").parse());
         let moment = moment.map_err(|_| {
@@ -468,7 +469,7 @@ impl Query {
         name: &str,
         wanted: &str,
     ) -> Result<Option<T>, Refusal> {
-        let text = self.take(name);
+        let text = self.said(name);
         text.map(|text| text.parse().map_err(|_| invalid(name, wanted))).transpose()
     }
 

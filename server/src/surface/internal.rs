@@ -118,6 +118,8 @@ pub fn create_key(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
         let fields = Fields::of_body_or_query(desk, &mut call).await?;
         let (new, making) = read_new(fields, (KeyKind::Regular, Kind::Internal), call.at)?;
         let (key, secret) = desk.create(actor, new, making, call.at).await?;
+        let secret =
+            secret.ok_or_else(|| Failure::internal("a key was made without its secret"))?;
         let made = Made {
             id: shown(key.id),
             name: &key.name,

@@ -6,13 +6,13 @@ pub mod list;
 use domain::command::{Actor, Home, KeyChange, NewKey, Place, Rotation};
 use domain::key::{Key, KeyKind, KeyState, SecretRecord};
 use domain::secret::Kind;
-use domain::{Code, KeyId, Refusal, Rules, Secret, Timestamp};
+use domain::{Code, Digest, KeyId, Refusal, Rules, Secret, Timestamp};
 use futures_util::FutureExt as _;
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::admin::{About, Desk, Making, Rotating, look_of, no_such};
+use crate::admin::{About, Chosen, Desk, Making, Rotating, look_of, no_such};
 use crate::call::{Answer, Call};
 use crate::failure::{Failure, rfc3339};
 use crate::surface::Reply;
@@ -101,9 +101,19 @@ pub fn create(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
     async move {
         let mut fields = Fields::of(desk, &mut call).await?;
         let kind = fields.word("key_type", &KINDS)?.unwrap_or(KeyKind::Regular);
+        let digest = fields.form("secret_sha256", "64 hexadecimal digits", Digest::from_hex)?;
+        if digest.is_some() && fields.has("secret") {
+            let no = fields.invalid("secret_sha256", "left out where 'secret' is sent");
+            return Err(no.into());
+        }
+        let disabled = fields.boolean("disabled")?.unwrap_or(false);
+        let dry_run = fields.boolean("dry_run")?.unwrap_or(false);
         let (new, making) = read_new(fields, (kind, look_of(kind)), call.at)?;
+        let secret = digest.map(Chosen::Digest).or(making.secret);
+        let making = Making { secret, disabled, dry_run, ..making };
         let (key, secret) = desk.create(actor, new, making, call.at).await?;
-        shown(desk, &key, Some(&secret), StatusCode::CREATED, &call).await
+        let status = if dry_run { StatusCode::OK } else { StatusCode::CREATED };
+        shown(desk, &key, secret.as_ref(), status, &call).await
     }
     .boxed()
 }
@@ -120,13 +130,13 @@ pub fn read_new(
     rules::read(&mut fields)?.apply(&mut rules);
     let place = place(&mut fields)?;
     let expires_at = fields.moment("expires_at")?;
-    let secret = fields.secret("secret")?;
+    let secret = fields.secret("secret")?.map(Chosen::Secret);
     let force = fields.boolean("force")?.unwrap_or(false);
     fields.end()?;
     let name = name
         .ok_or_else(|| Refusal::new(Code::MissingParameter, "A key needs a name.").about("name"))?;
     let new = NewKey { kind, name, home: Home::default(), rules, limits, expires_at };
-    Ok((new, Making { look, secret, place, force }))
+    Ok((new, Making { look, secret, disabled: false, dry_run: false, place, force }))
 }
 
 fn place(fields: &mut Fields) -> Result<Place, Refusal> {

@@ -101,7 +101,7 @@ fn word<T: Copy>(
     words: &[(&'static str, T)],
     usual: usize,
 ) -> Result<(&'static str, T), Refusal> {
-    let said = query.text(name);
+    let said = query.said(name);
     let found = match &said {
         None => words.get(usual),
         Some(text) => words.iter().find(|(word, _)| word == text),

@@ -175,7 +175,7 @@ fn an_alias_leads_to_its_model_from_the_next_call_on() {
     // An alias stands for a model, and not for another alias.
     for model in ["fast", "fixed", "nobody/x"] {
         let told = world.put("/api/v1/aliases/other", MASTER, &json!({"model": model}));
-        assert_eq!(told.refused(400, "invalid_value").json()["error"]["param"], "model");
+        assert_eq!(told.refused(404, "model_not_found").json()["error"]["param"], "model");
     }
     world
         .put("/api/v1/aliases/gpt-4o", MASTER, &json!({"model": "gpt-4o-mini"}))

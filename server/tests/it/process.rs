@@ -150,13 +150,13 @@ fn providers_prices_and_the_trail_are_administered_from_the_command_line() {
     let set = administer(&["price", "set", "mine/own-1", "--input", "1.25", "--output", "5"]);
     assert!(set.contains("1.25") && set.contains("own-1"), "{set}");
     assert!(administer(&["price", "list", "--provider", "mine"]).contains("own-1"));
-    assert_eq!(administer(&["price", "reset", "mine/own-1"]), "Done.\n");
+    assert_eq!(administer(&["price", "reset", "mine/own-1"]), "Deleted mine/own-1.\n");
     assert!(administer(&["credential", "list", "openai"]).contains("openai#1"));
-    assert_eq!(administer(&["provider", "remove", "mine"]), "Done.\n");
+    assert_eq!(administer(&["provider", "remove", "mine"]), "Deleted mine.\n");
     let trail = administer(&["audit", "--subject", "mine"]);
     assert!(trail.contains("provider.create") && trail.contains("provider.delete"), "{trail}");
     let odd = weir(&["provider", "remove", "mine?x"], &env, &directory);
-    assert!(String::from_utf8_lossy(&odd.stderr).contains("no name that can be named"));
+    assert!(String::from_utf8_lossy(&odd.stderr).contains("There is no such URL"));
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn keys_are_administered_from_the_command_line_beside_a_running_weir_and_without
                 "5",
                 "--limit-reset",
                 "daily",
-                "--allowed-models",
+                "--allow-model",
                 "demo/*",
                 "--json",
             ],
@@ -205,7 +205,7 @@ fn keys_are_administered_from_the_command_line_beside_a_running_weir_and_without
         assert!(administer(&["key", "show", &id], listen).contains(name));
         let rotated = administer(&["key", "rotate", &id, "--grace-seconds", "60"], listen);
         assert!(rotated.contains("lr_live_") && rotated.contains("shown this once"), "{rotated}");
-        assert!(administer(&["key", "revoke", &id], listen).contains("opens nothing any more"));
+        assert!(administer(&["key", "delete", &id], listen).contains("opens nothing any more"));
         assert!(administer(&["usage", "--by", "key,day"], listen).contains("total"));
     };
     let missing = weir(&["key", "list", "--data", "daat"], &env, &directory);
@@ -465,6 +465,6 @@ fn a_stop_lets_calls_in_flight_end() {
     assert!(running.child.wait().unwrap().success(), "{rest}");
     let story = story.join().unwrap();
     assert!(story.ends_with("data: [DONE]\n\n"), "{story}");
-    let usage = weir(&["usage", "--calls", "--json"], &[], &directory);
+    let usage = weir(&["usage", "calls", "--json"], &[], &directory);
     assert!(String::from_utf8_lossy(&usage.stdout).contains(r#""ending":"complete""#));
 }

@@ -1,10 +1,9 @@
 //! What was charged by estimate, corrected down to the truth: over HTTP, and from the command line.
 
-use std::process::{Command, Output};
-
 use serde_json::{Value, json};
 
-use crate::world::{MASTER, TestKey, World, chat, program};
+use crate::commands::weir;
+use crate::world::{MASTER, TestKey, World, chat};
 
 /// One call whose answer breaks off before its usage: charged what was held.
 fn broken_call(world: &World, key: &TestKey) -> Value {
@@ -93,17 +92,6 @@ fn what_is_no_correction_is_refused() {
     world.get("/api/v1/usage/calls?evidence=guessed", MASTER).refused(400, "invalid_value");
 }
 
-fn weir(world: &World, arguments: &[&str]) -> Output {
-    Command::new(program("weir"))
-        .args(arguments)
-        .args(["--server", &world.address().to_string()])
-        .env_clear()
-        .env("PROXY_MASTER_KEY", MASTER)
-        .current_dir(world.data.path())
-        .output()
-        .unwrap()
-}
-
 #[test]
 fn corrections_are_made_from_the_command_line_one_or_many() {
     let world = World::new();
@@ -135,7 +123,7 @@ fn corrections_are_made_from_the_command_line_one_or_many() {
 #[test]
 fn owners_are_administered_from_the_command_line() {
     let world = World::new();
-    let made = weir(&world, &["team", "create", "search", "--tpm-limit", "1000", "--json"]);
+    let made = weir(&world, &["team", "create", "search", "--tpm", "1000", "--json"]);
     let made: Value = serde_json::from_slice(&made.stdout).unwrap();
     assert_eq!(made["tpm_limit"], 1_000);
     let team = made["id"].as_str().unwrap();
@@ -143,7 +131,7 @@ fn owners_are_administered_from_the_command_line() {
         ["user", "create", "u-1", "--team", team, "--limit", "2.5", "--limit-reset", "daily"];
     let shown = String::from_utf8(weir(&world, &user).stdout).unwrap();
     assert!(shown.contains(team) && shown.contains("$2.5 daily"), "{shown}");
-    let changed = weir(&world, &["team", "update", team, "--tpm-limit", "none", "--rpm", "7"]);
+    let changed = weir(&world, &["team", "update", team, "--tpm", "none", "--rpm", "7"]);
     let changed = String::from_utf8(changed.stdout).unwrap();
     assert!(changed.contains('7') && !changed.contains("1000"), "{changed}");
     let listed = String::from_utf8(weir(&world, &["team", "list"]).stdout).unwrap();

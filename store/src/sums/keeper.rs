@@ -41,7 +41,6 @@ pub(crate) struct Known {
 }
 
 /// What the journal's thread asks for, in this order.
-#[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
 pub(crate) enum Work {
     /// Carry these over; they reach up to this place.
     Deltas(Box<Deltas>, Position, Vec<Segment>),

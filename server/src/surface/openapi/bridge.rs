@@ -1,7 +1,7 @@
 //! What the bridge's pages promise: passwords, sessions, and keys with a line in the operator's file.
 
 use domain::Code;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Operation;
 use super::members::{limits, rules};
@@ -13,7 +13,7 @@ pub(super) fn operations() -> Vec<Operation> {
         Members::default().required("password", string(), "The password, or the master key.");
     let passwords = Members::default()
         .optional("current", string(), "The password as it is; the master key needs none.")
-        .required("new", string(), "Another one.");
+        .required("new", password_text(), "Another one.");
     let which = Members::default()
         .optional("id", text(600), "The key's id.")
         .optional("key_id", text(600), "The same.")
@@ -66,4 +66,10 @@ pub(super) fn operations() -> Vec<Operation> {
         Operation::get("/api/v1/bridge", "bridge", "How config.json stands")
             .answers::<FileView>(200, "What is in force, and why its latest version is not."),
     ]
+}
+
+/// What a new password may be.
+fn password_text() -> Value {
+    let plain = r"^[^\u0000-\u001f\u007f-\u009f]{8,1000}$";
+    json!({"type": "string", "pattern": plain, "format": "password"})
 }

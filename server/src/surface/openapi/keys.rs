@@ -5,7 +5,9 @@ use serde_json::json;
 
 use super::Operation;
 use super::members::{key_id, limits, parts, rules};
-use super::shape::{Members, boolean, id, label, list, moment, secret, string, text, whole, words};
+use super::shape::{
+    Members, boolean, digest, id, label, list, moment, secret, string, text, whole, words,
+};
 use super::usage::sums;
 use crate::surface::effective::EffectiveView;
 use crate::surface::explain::ExplanationView;
@@ -21,8 +23,9 @@ pub(super) fn operations() -> Vec<Operation> {
             .answers::<Listed<'_>>(200, "A page of keys."),
         Operation::post("/api/v1/keys", "create_key", "Make a key")
             .about("The secret is in this answer and never again.")
-            .takes(new_key().and(kind()), json!({"name": "production-backend", "limit": 150, "limit_reset": "monthly", "rpm": 60}))
-            .answers::<One<'_>>(201, "The key, and its secret in `key`.")
+            .takes(new_key().and(kind()).and(moving()), json!({"name": "production-backend", "limit": 150, "limit_reset": "monthly", "rpm": 60}))
+            .answers::<One<'_>>(201, "The key, and its secret in `key`, unless only its digest was sent.")
+            .answers::<One<'_>>(200, "What a `dry_run` would have made.")
             .refuses(&[Code::InvalidRule, Code::Conflict, Code::KeyLimitReached, Code::ExceedsCeiling]),
         Operation::post("/api/v1/keys/lookup", "look_up_key", "Whose is this secret?")
             .about("To end a secret that somebody found: also those of keys that have ended.")
@@ -121,6 +124,14 @@ fn wanted() -> Members {
         .optional("sort", words(&SORTS), "In which order; `-` for the last first.")
 }
 
+/// What keys need that move here from elsewhere.
+fn moving() -> Members {
+    Members::default()
+        .optional("secret_sha256", digest(), "The SHA-256 of its secret, in hexadecimal, where only that is known; with the master key only.")
+        .optional("disabled", boolean(), "Whether it begins switched off.")
+        .optional("dry_run", boolean(), "Whether nothing is to be made, only checked: then the answer is 200.")
+}
+
 fn kind() -> Members {
     let kinds = words(&["regular", "management"]);
     Members::default().optional(
@@ -140,7 +151,10 @@ pub(super) fn changed_key() -> Members {
 }
 
 fn question() -> Members {
-    let message = json!({"type": "object"});
+    let message = Members::default()
+        .required("role", words(&["system", "user", "assistant"]), "Whose.")
+        .required("content", string(), "What.")
+        .object();
     Members::default()
         .required("model", text(256), "The model it would ask for.")
         .optional("max_tokens", whole(1, i64::MAX), "The maximum it would set.")

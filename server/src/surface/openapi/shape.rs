@@ -177,6 +177,11 @@ pub(super) fn secret() -> Value {
     json!({"type": "string", "pattern": "^[!-~]{8,512}$", "format": "password"})
 }
 
+/// A SHA-256 in hexadecimal.
+pub(super) fn digest() -> Value {
+    json!({"type": "string", "pattern": "^[0-9A-Fa-f]{64}$"})
+}
+
 /// Dollars: a number, or a text with a decimal number.
 pub(super) fn dollars() -> Value {
     json!({"anyOf": [

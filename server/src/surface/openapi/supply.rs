@@ -9,6 +9,7 @@ use super::members::{page, span};
 use super::shape::{
     Members, boolean, label, list, pattern, price, secret, string, text, whole, words,
 };
+use crate::prices::embedded_providers;
 use crate::surface::aliases::AliasView;
 use crate::surface::audit::ActView;
 use crate::surface::credentials::{CredentialView, Removed as RemovedCredential};
@@ -64,7 +65,7 @@ fn provider() -> Members {
             list(&pattern("gpt-*"), 500),
             "Names it is asked for where no provider is named.",
         )
-        .optional("catalogue", label(), "The provider whose prices it has.")
+        .optional("catalogue", catalogues(), "The provider whose prices it has.")
         .optional("free", boolean(), "Whether it costs nothing.")
         .optional(
             "on_hangup",
@@ -72,6 +73,12 @@ fn provider() -> Members {
             "What becomes of an answer whose client has gone.",
         )
         .optional("stream_options", boolean(), "Whether it understands the wish for usage.")
+}
+
+/// Providers whose prices are built in.
+fn catalogues() -> Value {
+    let names: Vec<_> = embedded_providers().collect();
+    words(&names)
 }
 
 /// Of a machine outside.
@@ -179,7 +186,7 @@ fn aliases() -> Vec<Operation> {
         Operation::put("/api/v1/aliases/{name}", "set_alias", "Give a model another name")
             .takes(model, json!({"model": "openai/gpt-4o"}))
             .answers::<AliasView>(200, "The alias from now on.")
-            .refuses(&[Code::Conflict]),
+            .refuses(&[Code::Conflict, Code::ModelNotFound]),
         Operation::delete("/api/v1/aliases/{name}", "unset_alias", "Take an alias away")
             .answers::<Removed<'_>>(200, "It is gone.")
             .refuses(&[Code::Conflict]),
