@@ -358,6 +358,7 @@ pub static OURS: &[Endpoint] = &[
     ours("/internal/api-keys/{id}", GET, Guard::Internal, internal::show_key),
     ours("/internal/api-keys/{id}", PATCH, Guard::Internal, internal::update_key),
     ours("/internal/api-keys/{id}", DELETE, Guard::Internal, internal::revoke_key),
+    ours("/internal/api-keys/{id}/rotate", POST, Guard::Internal, internal::rotate_key),
     ours("/internal/usage", GET, Guard::Internal, |desk, actor, call| {
         usage::sums(desk, actor, call, internal::KEYS)
     }),

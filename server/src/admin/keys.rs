@@ -38,6 +38,8 @@ pub enum Chosen {
 
 /// What is said about a new secret for a key.
 pub struct Rotating {
+    /// What the new secret looks like, where it is made here; as one of its kind where nothing is said.
+    pub look: Option<Kind>,
     /// The secret that somebody chose.
     pub secret: Option<Secret>,
     /// For so long the old ones go on.
@@ -237,7 +239,7 @@ impl Desk {
         rotating: Rotating,
         now: Timestamp,
     ) -> Result<(Key, Secret), Failure> {
-        let Rotating { secret, grace_seconds, expected } = rotating;
+        let Rotating { look, secret, grace_seconds, expected } = rotating;
         let key = self.key(actor, id).await?;
         if is_keyless(id) {
             let message = "This key stands for calls without a secret: there is none to rotate.";
@@ -245,7 +247,7 @@ impl Desk {
         }
         let secret = match secret {
             Some(secret) => own_choice(actor, secret)?,
-            None => look_of(key.kind).mint(&*self.entropy),
+            None => look.unwrap_or_else(|| look_of(key.kind)).mint(&*self.entropy),
         };
         let rotation = Rotation { secret: SecretRecord::new(&secret, now), grace_seconds };
         let apply = move |key: &mut Key| rotation.apply(key, now);

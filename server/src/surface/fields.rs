@@ -70,6 +70,15 @@ impl Fields {
         Ok(self)
     }
 
+    /// The same, where there may be no body: then nothing was sent.
+    ///
+    /// # Errors
+    /// As [`Fields::of`] says.
+    pub async fn of_any(desk: &Desk, call: &mut Call) -> Result<Self, Failure> {
+        let body = call.body(BODY_BYTES_MAX, desk.gate.wire.body_timeout).await?;
+        Ok(if body.is_empty() { Self::default() } else { Self::read(&body)? })
+    }
+
     /// Reads one JSON object.
     ///
     /// # Errors

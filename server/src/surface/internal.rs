@@ -5,7 +5,7 @@
 use domain::command::Actor;
 use domain::key::{Key, KeyKind, KeyState};
 use domain::secret::Kind;
-use domain::{KeyId, Scope, Timestamp};
+use domain::{KeyId, Scope, Secret, Timestamp};
 use futures_util::FutureExt as _;
 use http::StatusCode;
 use schemars::JsonSchema;
@@ -16,7 +16,7 @@ use crate::admin::{Desk, OwnerKind};
 use crate::call::{Answer, Call};
 use crate::failure::{Failure, rfc3339};
 use crate::surface::fields::{Fields, Query};
-use crate::surface::keys::{key_id, read_change, read_new};
+use crate::surface::keys::{key_id, read_change, read_new, read_rotation};
 use crate::surface::limits::LimitsView;
 use crate::surface::page::{Page, Wanted};
 use crate::surface::reply::json;
@@ -43,6 +43,19 @@ pub struct Made<'a> {
     key_prefix: &'a str,
     user_id: Option<String>,
     created_at: String,
+}
+
+impl<'a> Made<'a> {
+    fn new(key: &'a Key, secret: &'a Secret) -> Self {
+        Self {
+            id: shown(key.id),
+            name: &key.name,
+            key: secret.expose(),
+            key_prefix: prefix(key),
+            user_id: key.user.map(|user| user.to_string()),
+            created_at: rfc3339(key.created_at),
+        }
+    }
 }
 
 /// A key in a list.
@@ -120,15 +133,7 @@ pub fn create_key(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
         let (key, secret) = desk.create(actor, new, making, call.at).await?;
         let secret =
             secret.ok_or_else(|| Failure::internal("a key was made without its secret"))?;
-        let made = Made {
-            id: shown(key.id),
-            name: &key.name,
-            key: secret.expose(),
-            key_prefix: prefix(&key),
-            user_id: key.user.map(|user| user.to_string()),
-            created_at: rfc3339(key.created_at),
-        };
-        Ok(json(StatusCode::CREATED, &made))
+        Ok(json(StatusCode::CREATED, &Made::new(&key, &secret)))
     }
     .boxed()
 }
@@ -175,6 +180,17 @@ pub fn update_key(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
         let (change, force) = read_change(fields, expected, call.at)?;
         let key = desk.update(actor, id, change, force, call.at).await?;
         whole(desk, &key, call.at).await
+    }
+    .boxed()
+}
+
+/// `POST /internal/api-keys/{id}/rotate`: the same shape as when it was made.
+pub fn rotate_key(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
+    async move {
+        let id = key_id(&call)?;
+        let rotating = read_rotation(desk, &mut call, Some(Kind::Internal)).await?;
+        let (key, secret) = desk.rotate(actor, id, rotating, call.at).await?;
+        Ok(json(StatusCode::OK, &Made::new(&key, &secret)))
     }
     .boxed()
 }

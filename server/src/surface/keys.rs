@@ -202,18 +202,29 @@ pub fn revoke(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
 pub fn rotate(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
     async move {
         let id = key_id(&call)?;
-        let mut fields = Fields::of(desk, &mut call).await?;
-        let grace = fields.number("grace_seconds", 0, Rotation::GRACE_SECONDS_MAX)?;
-        let rotating = Rotating {
-            secret: fields.secret("secret")?,
-            grace_seconds: grace.unwrap_or(0),
-            expected: expected(&call, Some(&mut fields))?,
-        };
-        fields.end()?;
+        let rotating = read_rotation(desk, &mut call, None).await?;
         let (key, secret) = desk.rotate(actor, id, rotating, call.at).await?;
         shown(desk, &key, Some(&secret), StatusCode::OK, &call).await
     }
     .boxed()
+}
+
+/// How a key is to be rotated. Without a body: at once, with a secret that is made here.
+pub async fn read_rotation(
+    desk: &Desk,
+    call: &mut Call,
+    look: Option<Kind>,
+) -> Result<Rotating, Failure> {
+    let mut fields = Fields::of_any(desk, call).await?;
+    let grace = fields.number("grace_seconds", 0, Rotation::GRACE_SECONDS_MAX)?;
+    let rotating = Rotating {
+        look,
+        secret: fields.secret("secret")?,
+        grace_seconds: grace.unwrap_or(0),
+        expected: expected(call, Some(&mut fields))?,
+    };
+    fields.end()?;
+    Ok(rotating)
 }
 
 /// `POST /api/v1/keys/lookup`: whose is a secret that somebody found somewhere?

@@ -251,7 +251,7 @@ fn describe(operation: &Operation, guard: Guard, generator: &mut SchemaGenerator
             members::one_way_of_limits(&mut schema);
         }
         described["requestBody"] = json!({
-            "required": true,
+            "required": !body.optional,
             "content": {"application/json": {
                 "schema": schema, "example": body.example,
             }},

@@ -491,3 +491,25 @@ fn when_a_key_was_last_used_outlives_a_restart() {
     world.restart();
     assert_eq!(last(&world), "2027-01-15T08:01:35Z");
 }
+
+/// R19 asks for none; whoever has one key only is glad of it.
+#[test]
+fn a_key_is_rotated_and_the_old_secret_ends() {
+    let world = World::new();
+    let made = api_key(&world, &json!({"name": "laptop"}));
+    let (id, old) = (made["id"].as_str().unwrap(), made["key"].as_str().unwrap());
+    let path = format!("/internal/api-keys/{id}/rotate");
+    let bearer = format!("Bearer {MASTER}");
+    let turned = world.send(http::Method::POST, &path, &[("authorization", &bearer)], "");
+    let turned = turned.is(200).json();
+    let new = turned["key"].as_str().unwrap();
+    assert!(new.starts_with("llmp_") && new != old && turned["id"] == made["id"]);
+    assert_eq!(turned["key_prefix"], new[..9]);
+    world.get("/api/v1/key", old).refused(401, "key_revoked");
+    world.get("/api/v1/key", new).is(200);
+    let graceful = world.post(&path, MASTER, &json!({"grace_seconds": 60})).is(200).json();
+    world.get("/api/v1/key", new).is(200);
+    world.clock.advance_seconds(60);
+    world.get("/api/v1/key", new).refused(401, "key_revoked");
+    world.get("/api/v1/key", graceful["key"].as_str().unwrap()).is(200);
+}

@@ -4,7 +4,7 @@ use domain::Code;
 use serde_json::json;
 
 use super::Operation;
-use super::keys::{changed_key, new_key};
+use super::keys::{changed_key, new_key, rotation};
 use super::members::page;
 use super::owners::internal as owners;
 use super::shape::{Members, id};
@@ -37,6 +37,12 @@ pub(super) fn operations() -> Vec<Operation> {
             .answers::<Whole<'_>>(200, "The key as it is now.")
             .for_one_revision()
             .refuses(&[Code::InvalidRule, Code::Conflict]),
+        Operation::post("/internal/api-keys/{id}/rotate", "internal_rotate_key", "Give a key another secret")
+            .about("The new secret is in this answer and never again. The old ones end.")
+            .may_take(rotation(), json!({"grace_seconds": 3_600}))
+            .answers::<Made<'_>>(200, "The key, and its new secret in `key`.")
+            .for_one_revision()
+            .refuses(&[Code::Conflict]),
         Operation::delete("/internal/api-keys/{id}", "internal_revoke_key", "Revoke a key")
             .about("For good: from the answer on it opens nothing. A second time changes nothing.")
             .answers::<Deleted>(200, "It is revoked.")

@@ -45,12 +45,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .refuses(&[Code::InvalidRule, Code::Conflict, Code::ExceedsCeiling]),
         Operation::post("/api/v1/keys/{id}/rotate", "rotate_key", "Give a key another secret")
             .about("The new secret is in this answer and never again. The old ones end.")
-            .takes(
-                Members::default()
-                    .optional("grace_seconds", whole(0, 2_592_000), "For so long the old ones go on; 0 where nothing is said.")
-                    .optional("secret", secret(), "A secret of your own choice; with the master key only."),
-                json!({"grace_seconds": 3_600}),
-            )
+            .may_take(rotation(), json!({"grace_seconds": 3_600}))
             .answers::<One<'_>>(200, "The key, and its new secret in `key`.")
             .for_one_revision()
             .refuses(&[Code::Conflict]),
@@ -94,6 +89,15 @@ pub(super) fn new_key() -> Members {
         .optional("secret", secret(), "A secret of your own choice; with the master key only.")
         .and(limits())
         .and(rules())
+}
+
+pub(super) fn rotation() -> Members {
+    let grace = "For so long the old ones go on; 0 where nothing is said.";
+    Members::default().optional("grace_seconds", whole(0, 2_592_000), grace).optional(
+        "secret",
+        secret(),
+        "A secret of your own choice; with the master key only.",
+    )
 }
 
 fn wanted() -> Members {

@@ -34,6 +34,8 @@ pub(super) struct Operation {
 /// What it takes.
 pub(super) struct Body {
     pub members: Members,
+    /// It may be left out altogether.
+    pub optional: bool,
     pub example: Value,
 }
 
@@ -99,7 +101,14 @@ impl Operation {
     /// The body it takes, with one that is accepted.
     #[must_use]
     pub(super) fn takes(mut self, members: Members, example: Value) -> Self {
-        self.body = Some(Body { members, example });
+        self.body = Some(Body { members, optional: false, example });
+        self
+    }
+
+    /// The same, where it may be left out.
+    #[must_use]
+    pub(super) fn may_take(mut self, members: Members, example: Value) -> Self {
+        self.body = Some(Body { members, optional: true, example });
         self
     }
 
