@@ -5,7 +5,6 @@ use std::error::Error;
 use std::fmt::Write as _;
 
 use domain::refusal::{Code, LimitReached, Refusal, Retry};
-use domain::window::Step;
 use domain::{Limit, Money, Period, RequestId, Timestamp, Unit, Window};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
@@ -249,15 +248,7 @@ fn window_name(unit: Unit, window: Window) -> Option<String> {
         Window::Calendar { period: Period::Day, .. } => "day".to_owned(),
         Window::Calendar { period: Period::Week, .. } => "week".to_owned(),
         Window::Calendar { period: Period::Month, .. } => "month".to_owned(),
-        Window::Anchored { every, .. } => {
-            let step = match every.unit() {
-                Step::Hour => "hours",
-                Step::Day => "days",
-                Step::Week => "weeks",
-                Step::Month => "months",
-            };
-            format!("{} {step}", every.amount())
-        }
+        Window::Anchored { every, .. } => every.to_string(),
         Window::Rolling { seconds } => format!("{seconds}s"),
     };
     Some(name)

@@ -81,9 +81,9 @@ fn a12_to_a14_the_answer_to_the_documented_creation_is_the_documented_one() {
     scene.world.chat(secret, "").is(200);
 }
 
-/// A15 `key` returned only at creation, never again.
+/// A15 `key` returned only at creation, never again. L3 Full key shown only once, right after creation.
 #[test]
-fn a15_the_secret_is_in_one_answer_only() {
+fn a15_and_l3_the_secret_is_in_one_answer_only() {
     let scene = Scene::new();
     let made = scene.create();
     let (secret, id) = (made["key"].as_str().unwrap(), made["data"]["hash"].as_str().unwrap());

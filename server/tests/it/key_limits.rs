@@ -218,8 +218,10 @@ fn what_makes_no_sense_is_refused_and_named() {
     assert_eq!(world.get("/api/v1/keys", MASTER).is(200).json()["data"], json!([]));
 }
 
+// L6: an optional lifetime spend cap. L7: an optional spend cap that resets on a schedule. L16: what is
+// spent in the current period. L17: when it resets.
 #[test]
-fn limits_of_money_stand_side_by_side_and_tell_their_period() {
+fn l6_l7_l16_l17_limits_of_money_stand_side_by_side_and_tell_their_period() {
     let world = World::new();
     let recurring = json!({"amount": "3", "every": 6, "unit": "hour"});
     let key =
@@ -244,8 +246,9 @@ fn limits_of_money_stand_side_by_side_and_tell_their_period() {
     assert_eq!((&cleared["recurring_limit"], &cleared["limit"]), (&Value::Null, &json!(10)));
 }
 
+// L19: changing the recurring configuration resets the window and starts a new one.
 #[test]
-fn another_amount_goes_on_and_another_rhythm_starts_anew() {
+fn l19_another_amount_goes_on_and_another_rhythm_starts_anew() {
     let world = World::new();
     let recurring = |amount: u64, every: u64| json!({"recurring_limit": {"amount": amount, "every": every, "unit": "day"}});
     let key = world.key(&recurring(3, 1));

@@ -81,7 +81,7 @@ fn a4_to_a15_the_documents_own_example() {
 }
 
 #[test]
-fn a5_a_name_is_needed_and_is_stored_as_it_is() {
+fn a5_and_l5_a_name_is_needed_and_is_stored_as_it_is() {
     let world = World::new();
     let refused =
         world.post("/api/v1/keys", MASTER, &json!({})).refused(400, "missing_required_parameter");

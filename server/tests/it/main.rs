@@ -35,6 +35,7 @@ mod reconcile;
 mod revisions;
 mod rotation;
 mod sessions;
+mod spend_limits;
 mod tidy;
 mod usage;
 mod world;

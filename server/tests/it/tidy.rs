@@ -201,18 +201,67 @@ fn every_link_between_the_pages_leads_somewhere() {
     }
 }
 
+/// The names of tests in a page: what stands in backquotes and has an underscore.
+fn named(text: &str) -> impl Iterator<Item = &str> {
+    let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    let quoted = text.split('`').skip(1).step_by(2);
+    quoted.filter(move |name| name.contains('_') && name.bytes().all(is_name))
+}
+
 #[test]
 fn every_test_that_a_promise_names_exists() {
     let page = std::fs::read_to_string(root().join("docs/promises.md")).unwrap();
     let all: String = sources().into_iter().map(|(_, text)| text).collect();
-    let names = page.split('`').skip(1).step_by(2).filter(|name| {
-        name.contains('_') && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
-    });
     let mut count = 0;
-    for name in names {
+    for name in named(&page) {
         let exists = all.contains(&format!("fn {name}(")) || name == "float_arithmetic";
         assert!(exists, "docs/promises.md names {name}, which is no test");
         count += 1;
     }
     assert!(count > 30, "the page's names were not found");
+}
+
+/// The lines of the documents that a test's name says it shows: `m2_and_r2_…`, `r12_to_r16_…`.
+fn lines_of(test: &str) -> Vec<(char, u32)> {
+    let line = |word: &str| {
+        let letter = word.chars().next().filter(|letter| "mrla".contains(*letter))?;
+        Some((letter.to_ascii_uppercase(), word[1..].parse().ok()?))
+    };
+    let words: Vec<&str> = test.split('_').collect();
+    let mut lines: Vec<(char, u32)> = words.iter().filter_map(|word| line(word)).collect();
+    for between in words.windows(3).filter(|three| three[1] == "to") {
+        if let (Some((letter, first)), Some((_, last))) = (line(between[0]), line(between[2])) {
+            lines.extend((first..last).map(|number| (letter, number)));
+        }
+    }
+    lines
+}
+
+#[test]
+fn every_line_of_the_documents_has_a_test_that_is_named_after_it() {
+    let page = std::fs::read_to_string(root().join("docs/documents.md")).unwrap();
+    let all: String = sources().into_iter().map(|(_, text)| text).collect();
+    let mut rows = page.lines().filter(|row| {
+        row.starts_with("| ") && row[2..].starts_with(|first: char| "MRLA".contains(first))
+    });
+    for (letter, count) in [('M', 58), ('R', 26), ('L', 37), ('A', 29)] {
+        for number in 1..=count {
+            let row = rows.next().unwrap_or_default();
+            let begins = format!("| {letter}{number} | ");
+            assert!(row.starts_with(&begins), "docs/documents.md: no {begins}at: {row}");
+            let shown_by = row.rsplit(" | ").next().unwrap();
+            for name in named(shown_by) {
+                let exists = all.contains(&format!("#[test]\nfn {name}("));
+                assert!(exists, "docs/documents.md names {name}, which is no test");
+            }
+            let shown = named(shown_by).any(|name| lines_of(name).contains(&(letter, number)));
+            assert!(shown || shown_by.starts_with("not yet"), "no test is named after: {row}");
+        }
+    }
+    assert_eq!(rows.next(), None, "docs/documents.md has a line more than the documents");
+    for test in all.split("#[test]\nfn ").skip(1).filter_map(|rest| rest.split('(').next()) {
+        if test.starts_with(|first: char| "mrla".contains(first)) && !lines_of(test).is_empty() {
+            assert!(page.contains(&format!("`{test}`")), "docs/documents.md does not name {test}");
+        }
+    }
 }
