@@ -24,6 +24,7 @@ use store::{Earlier, FirstAnswer, Tag};
 use super::{BODY_BYTES_MAX, Desk};
 use crate::call::{Answer, Call, OutBody};
 use crate::failure::{Envelope, Failure};
+use crate::sessions::cookie_of;
 
 tokio::task_local! {
     /// What is being done under a key: the audit row of the act remembers it.
@@ -90,7 +91,11 @@ impl Asked {
         if !writes.contains(call.method()) {
             return Ok(None);
         }
-        let (Some(name), Some(secret)) = (name(call)?, call.secret()?) else { return Ok(None) };
+        let secret = match call.secret()? {
+            None if actor == Actor::Dashboard => cookie_of(&call.head.headers),
+            secret => secret,
+        };
+        let (Some(name), Some(secret)) = (name(call)?, secret) else { return Ok(None) };
         let body = call.body(BODY_BYTES_MAX, desk.gate.wire.body_timeout).await?;
         let (method, uri) = (call.method().as_str(), &call.head.uri);
         let (path, query) = (uri.path().as_bytes(), uri.query().unwrap_or_default().as_bytes());

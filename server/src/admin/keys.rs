@@ -79,6 +79,7 @@ impl Desk {
             Some(Chosen::Secret(secret)) => opened_by(own_choice(actor, secret)?, now),
             None => opened_by(making.look.mint(&*self.entropy), now),
         };
+        self.is_no_master_key(&record.digest)?;
         if !making.force {
             self.check_names(&new.rules)?;
         }
@@ -249,10 +250,20 @@ impl Desk {
             Some(secret) => own_choice(actor, secret)?,
             None => look.unwrap_or_else(|| look_of(key.kind)).mint(&*self.entropy),
         };
+        self.is_no_master_key(&secret.digest())?;
         let rotation = Rotation { secret: SecretRecord::new(&secret, now), grace_seconds };
         let apply = move |key: &mut Key| rotation.apply(key, now);
         let key = self.change(id, expected, apply, act(actor, "key.rotate", &id, now)).await?;
         Ok((key, secret))
+    }
+
+    /// What opens everything must open nothing by itself, once it is no longer the master key.
+    fn is_no_master_key(&self, digest: &Digest) -> Result<(), Refusal> {
+        if !self.gate.is_master(digest) {
+            return Ok(());
+        }
+        let message = "This is the master key: it cannot be a key's secret as well.";
+        Err(Refusal::new(Code::InvalidValue, message).about("secret"))
     }
 
     /// Ends the key `id` for good: when this returns, it opens nothing any more.
@@ -267,6 +278,10 @@ impl Desk {
         now: Timestamp,
     ) -> Result<Key, Failure> {
         self.key(actor, id).await?;
+        if is_keyless(id) {
+            let message = "This key stands for calls without a secret. Disable it, or do not allow such calls.";
+            return Err(Refusal::new(Code::Conflict, message).into());
+        }
         let apply = move |key: &mut Key| {
             revoke(key, now);
             Ok(())

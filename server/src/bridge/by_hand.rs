@@ -47,6 +47,11 @@ impl Bridge {
     async fn add(&self, line: &Line, at: usize, now: Timestamp) -> Result<(), NotSame> {
         let digest = line.digest;
         if let Some(key) = self.store.look_up(digest).await? {
+            let is_over = |secret: &SecretRecord| secret.digest == digest && !secret.is_live(now);
+            if key.secrets.iter().any(is_over) {
+                // It was rotated: its line says nothing about the key any more, and leaves the file.
+                return Ok(());
+            }
             let is_revoked = matches!(key.state, KeyState::Revoked { .. });
             if is_revoked && !key.listed {
                 let key = key.id;

@@ -54,7 +54,7 @@ fn marked(row: &AuditRow) -> Ulid {
 pub fn list(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
     async move {
         let mut query = Query::read(call.head.uri.query())?;
-        let page = Wanted::read(&mut query, &desk.list_secret)?;
+        let page = Wanted::read(&mut query, &call, &desk.list_secret)?;
         let wanted = AuditQuery {
             actor: query.text("actor"),
             action: query.text("action"),

@@ -142,7 +142,7 @@ pub fn create_key(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
 pub fn list_keys(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
     async move {
         let mut query = Query::read(call.head.uri.query())?;
-        let page = Wanted::read(&mut query, &desk.list_secret)?;
+        let page = Wanted::read(&mut query, &call, &desk.list_secret)?;
         let wanted = KeyQuery {
             user: query.parsed("user_id", "the id of a user")?,
             team: query.parsed("team_id", "the id of a team")?,
@@ -176,7 +176,7 @@ pub fn update_key(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
     async move {
         let id = key_id(&call)?;
         let mut fields = Fields::of(desk, &mut call).await?;
-        let expected = expected(&call, Some(&mut fields))?;
+        let expected = expected(&call, &mut fields)?;
         let (change, force) = read_change(fields, expected, call.at)?;
         let key = desk.update(actor, id, change, force, call.at).await?;
         whole(desk, &key, call.at).await
@@ -196,9 +196,11 @@ pub fn rotate_key(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
 }
 
 /// `DELETE /internal/api-keys/{id}`
-pub fn revoke_key(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
+pub fn revoke_key(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
     async move {
-        let expected = expected(&call, None)?;
+        let mut fields = Fields::of_any(desk, &mut call).await?;
+        let expected = expected(&call, &mut fields)?;
+        fields.end()?;
         let key = desk.revoke(actor, key_id(&call)?, expected, call.at).await?;
         Ok(json(StatusCode::OK, &Deleted { deleted: true, id: shown(key.id) }))
     }

@@ -161,7 +161,7 @@ pub fn update(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
     async move {
         let id = key_id(&call)?;
         let mut fields = Fields::of(desk, &mut call).await?;
-        let expected = expected(&call, Some(&mut fields))?;
+        let expected = expected(&call, &mut fields)?;
         let (change, force) = read_change(fields, expected, call.at)?;
         let key = desk.update(actor, id, change, force, call.at).await?;
         one(desk, &key, &call).await
@@ -189,9 +189,11 @@ pub fn read_change(
 }
 
 /// `DELETE /api/v1/keys/{hash}`
-pub fn revoke(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
+pub fn revoke(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
     async move {
-        let expected = expected(&call, None)?;
+        let mut fields = Fields::of_any(desk, &mut call).await?;
+        let expected = expected(&call, &mut fields)?;
+        fields.end()?;
         let key = desk.revoke(actor, key_id(&call)?, expected, call.at).await?;
         Ok(json(StatusCode::OK, &Deleted { deleted: true, hash: key.id.to_string() }))
     }
@@ -221,7 +223,7 @@ pub async fn read_rotation(
         look,
         secret: fields.secret("secret")?,
         grace_seconds: grace.unwrap_or(0),
-        expected: expected(call, Some(&mut fields))?,
+        expected: expected(call, &mut fields)?,
     };
     fields.end()?;
     Ok(rotating)

@@ -157,7 +157,7 @@ pub async fn make(
 pub fn list(desk: &Desk, actor: Actor, call: Call, kind: OwnerKind) -> Reply<'_> {
     async move {
         let mut query = Query::read(call.head.uri.query())?;
-        let page = Wanted::read(&mut query, &desk.list_secret)?;
+        let page = Wanted::read(&mut query, &call, &desk.list_secret)?;
         let name = query.text(name_of(kind));
         let team = match kind {
             OwnerKind::User => query.parsed("team_id", "the id of a team")?,
@@ -226,7 +226,7 @@ async fn changed(
 ) -> Result<Answer, Failure> {
     change.limits = limits::read(&mut fields, call.at)?;
     change.rules = rules::read(&mut fields)?;
-    change.expected = expected(call, Some(&mut fields))?;
+    change.expected = expected(call, &mut fields)?;
     let force = fields.boolean("force")?.unwrap_or(false);
     fields.end()?;
     let owner = desk.update_owner(actor, scope, change, force, call.at).await?;

@@ -5,6 +5,7 @@ use domain::{Refusal, Secret};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::call::Call;
 use crate::surface::fields::{Query, invalid};
 use crate::surface::mark;
 
@@ -14,21 +15,25 @@ pub struct Wanted {
     pub size: usize,
     /// Older than this one.
     pub after: Option<Ulid>,
+    /// The list it is of: its path, and what it was asked for.
+    list: String,
 }
 
 impl Wanted {
     /// Reads `page_size` and `page_token`.
-    pub fn read(query: &mut Query, secret: &Secret) -> Result<Self, Refusal> {
+    pub fn read(query: &mut Query, call: &Call, secret: &Secret) -> Result<Self, Refusal> {
+        const PAGE: [&str; 2] = ["page_size", "page_token"];
+        let list = format!("{} {}", call.head.uri.path(), query.rest(&PAGE));
         let size = size(query)?;
         let after = match query.text("page_token") {
             None => None,
             Some(token) => {
-                let place = mark::read(secret, "", &token);
+                let place = mark::read(secret, &list, &token);
                 let id = place.and_then(|place| place.try_into().ok()).map(Ulid::from_bytes);
                 Some(id.ok_or_else(no_such_page)?)
             }
         };
-        Ok(Self { size, after })
+        Ok(Self { size, after, list })
     }
 
     /// How many to ask for: one more than is shown tells whether there is another page.
@@ -45,7 +50,7 @@ impl Wanted {
     ) -> Option<String> {
         let more = found.len() > self.size;
         found.truncate(self.size);
-        found.last().filter(|_| more).map(|last| mark::make(secret, "", &id(last).bytes()))
+        found.last().filter(|_| more).map(|last| mark::make(secret, &self.list, &id(last).bytes()))
     }
 }
 

@@ -49,7 +49,7 @@ pub fn put_limits(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
         let scope = scope(&call)?;
         let mut fields = Fields::of(desk, &mut call).await?;
         let limits = limits::read(&mut fields, call.at)?.in_full();
-        let expected = expected(&call, Some(&mut fields))?;
+        let expected = expected(&call, &mut fields)?;
         fields.end()?;
         let change = KeyChange { limits, expected, ..KeyChange::default() };
         let bearer = put(desk, actor, scope, change, false, &call).await?;
@@ -74,7 +74,7 @@ pub fn put_rules(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
         let mut fields = Fields::of(desk, &mut call).await?;
         let rules = rules::read(&mut fields)?.in_full();
         let force = fields.boolean("force")?.unwrap_or(false);
-        let expected = expected(&call, Some(&mut fields))?;
+        let expected = expected(&call, &mut fields)?;
         fields.end()?;
         let change = KeyChange { rules, expected, ..KeyChange::default() };
         let bearer = put(desk, actor, scope, change, force, &call).await?;

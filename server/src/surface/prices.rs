@@ -152,7 +152,7 @@ fn marked(price: &ListedPrice) -> Ulid {
 pub fn list(desk: &Desk, actor: Actor, call: Call) -> Reply<'_> {
     async move {
         let mut query = Query::read(call.head.uri.query())?;
-        let page = Wanted::read(&mut query, &desk.list_secret)?;
+        let page = Wanted::read(&mut query, &call, &desk.list_secret)?;
         let wanted = PriceQuery {
             provider: query.text("provider"),
             model: query.text("model"),

@@ -13,12 +13,9 @@ use crate::surface::reply::json;
 ///
 /// # Errors
 /// It cannot be understood, or is said twice and differently.
-pub fn expected(call: &Call, fields: Option<&mut Fields>) -> Result<Option<u64>, Refusal> {
+pub fn expected(call: &Call, fields: &mut Fields) -> Result<Option<u64>, Refusal> {
     let in_header = header(call)?;
-    let in_body = match fields {
-        Some(fields) => fields.number("revision", 1, u64::MAX >> 1)?,
-        None => None,
-    };
+    let in_body = fields.number("revision", 1, u64::MAX >> 1)?;
     match (in_header, in_body) {
         (Some(header), Some(body)) if header != body => {
             Err(invalid("revision", "the same as in If-Match, or left out"))

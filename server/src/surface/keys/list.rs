@@ -89,8 +89,11 @@ const PAGE: [&str; 4] = ["page_size", "page_token", "offset", "include_total"];
 fn read(query: &mut Query, now: Timestamp) -> Result<KeyQuery, Refusal> {
     const CHARS_MAX: usize = 200;
     let search = query.text("search");
-    if search.as_ref().is_some_and(|text| text.chars().count() > CHARS_MAX) {
-        return Err(invalid("search", "at most 200 characters of a name"));
+    let is_odd =
+        |text: &String| text.chars().count() > CHARS_MAX || text.chars().any(char::is_control);
+    if search.as_ref().is_some_and(is_odd) {
+        let wanted = "at most 200 characters of a name, without control characters";
+        return Err(invalid("search", wanted));
     }
     let (order, ascending) = query.word("sort", &SORTS)?.unwrap_or_default();
     Ok(KeyQuery {

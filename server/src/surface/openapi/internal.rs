@@ -45,6 +45,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .refuses(&[Code::Conflict]),
         Operation::delete("/internal/api-keys/{id}", "internal_revoke_key", "Revoke a key")
             .about("For good: from the answer on it opens nothing. A second time changes nothing.")
+            .may_take(Members::default(), json!({}))
             .answers::<Deleted>(200, "It is revoked.")
             .for_one_revision(),
         sums("/internal/usage", "internal_usage"),

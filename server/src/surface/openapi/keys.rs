@@ -52,6 +52,7 @@ pub(super) fn operations() -> Vec<Operation> {
         sums("/api/v1/keys/{id}/usage", "usage_of_key"),
         Operation::delete("/api/v1/keys/{id}", "revoke_key", "Revoke a key")
             .about("For good: from the answer on it opens nothing.")
+            .may_take(Members::default(), json!({}))
             .answers::<Deleted>(200, "It is revoked.")
             .for_one_revision(),
         Operation::get("/api/v1/keys/{id}/effective", "effective_on_key", "What applies to a key")
