@@ -169,6 +169,8 @@ codes! {
     IdempotencyInProgress = "idempotency_in_progress", 409, InvalidRequest, Later;
     /// The first request with this `Idempotency-Key` was done, and its answer is gone.
     IdempotencyAnswerLost = "idempotency_answer_lost", 409, InvalidRequest, Never;
+    /// A key that was ended for good had this secret.
+    SecretRevoked = "secret_revoked", 409, InvalidRequest, Never;
     /// The project has as many keys as its plan allows.
     KeyLimitReached = "key_limit_reached", 409, InvalidRequest, Never;
     /// Somebody else changed it since it was read.

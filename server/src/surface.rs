@@ -390,6 +390,7 @@ pub static OURS: &[Endpoint] = &[
     ours("/api/v1/aliases/{name}", PUT, Guard::Master, aliases::set),
     ours("/api/v1/aliases/{name}", DELETE, Guard::Master, aliases::unset),
     ours("/api/v1/audit", GET, Guard::Master, audit::list),
+    ours("/dashboard", GET, Guard::Open, bridge::dashboard),
     ours("/login", GET, Guard::Open, bridge::login_page),
     ours("/login", POST, Guard::Open, bridge::login),
     ours("/logout", POST, Guard::Master, bridge::logout),

@@ -108,12 +108,19 @@ impl Desk {
     pub(super) async fn insert(&self, key: Key, act: Act) -> Result<(), Failure> {
         let store = &self.gate.store;
         let (project, most) = self.plan_of(&key).await?;
+        let digest = key.secrets.first().map(|secret| secret.digest);
         let written = match most {
             Some(most) => store.insert_key_within(most.into(), key, act).await,
             None => store.insert_key(key, act).await,
         };
         match written {
-            Err(Fault::Taken) => Err(taken().into()),
+            Err(Fault::Taken) => {
+                let other = match digest {
+                    Some(digest) => store.look_up(digest).await?,
+                    None => None,
+                };
+                Err(other.as_deref().map_or_else(taken, taken_by).into())
+            }
             Err(Fault::NoRoom { most }) => Err(no_room(project.as_ref(), most).into()),
             written => Ok(written?),
         }
@@ -121,8 +128,8 @@ impl Desk {
 
     /// Whether a new key could be written.
     async fn try_insert(&self, key: &Key, digest: Digest) -> Result<(), Failure> {
-        if self.gate.store.look_up(digest).await?.is_some() {
-            return Err(taken().into());
+        if let Some(other) = self.gate.store.look_up(digest).await? {
+            return Err(taken_by(&other).into());
         }
         let (project, Some(most)) = self.plan_of(key).await? else { return Ok(()) };
         let used = self.gate.store.count_project_keys(vec![key.project]).await?;
@@ -404,6 +411,14 @@ fn no_room(project: Option<&Owner>, most: u64) -> Refusal {
         "Project '{name:.60}' has the {most} keys that its plan ({plan}) allows. Delete keys that are not used; whoever holds the master key can give it another plan."
     );
     Refusal::new(Code::KeyLimitReached, message).about("project_id")
+}
+
+fn taken_by(other: &Key) -> Refusal {
+    if !matches!(other.state, KeyState::Revoked { .. }) {
+        return taken();
+    }
+    let message = "A key with this secret was revoked for good: the secret cannot come back.";
+    Refusal::new(Code::SecretRevoked, message).about("secret")
 }
 
 fn taken() -> Refusal {

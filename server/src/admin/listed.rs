@@ -47,14 +47,17 @@ impl Desk {
         Ok((key, secret))
     }
 
-    /// The key that `named` means: its id, its secret, the digest of it as the file has it, or the
-    /// name of a listed key that no other has.
+    /// The key that `named` means: the name of a listed key that no other has, an id, a secret, or
+    /// the digest of one as the file has it.
     ///
     /// # Errors
     /// There is none, or there are several.
     pub async fn named(&self, actor: Actor, named: &str) -> Result<Key, Failure> {
         actor.operates()?;
         self.gate.bridge.catch_up().await;
+        if let Some(key) = self.with_name(named).await? {
+            return Ok(key);
+        }
         if let Ok(id) = named.parse::<KeyId>() {
             return self.key(actor, id).await;
         }
@@ -63,16 +66,20 @@ impl Desk {
         if let Some(key) = self.gate.store.look_up(digest).await? {
             return self.key(actor, key.id).await;
         }
+        Err(no_such_key().into())
+    }
+
+    /// The listed key of this name; what a line of the file is called goes before what it may look
+    /// like.
+    async fn with_name(&self, name: &str) -> Result<Option<Key>, Failure> {
         let mut same = self.gate.store.listed_keys().await?;
-        same.retain(|key| key.name == named);
-        match (same.pop(), same.is_empty()) {
-            (Some(key), true) => Ok(key),
-            (Some(_), false) => {
-                let message = "Several keys have this name: send the id of the one you mean.";
-                Err(Refusal::new(Code::Conflict, message).about("name").into())
-            }
-            (None, _) => Err(no_such_key().into()),
+        same.retain(|key| key.name == name);
+        let found = same.pop();
+        if same.is_empty() {
+            return Ok(found);
         }
+        let message = "Several keys have this name: send the id of the one you mean.";
+        Err(Refusal::new(Code::Conflict, message).about("name").into())
     }
 
     /// Whether `given` opens the dashboard: the password, or the master key.

@@ -41,6 +41,18 @@ const PAGE: &str = "<!doctype html>
 </html>
 ";
 
+const HOME: &str = "<!doctype html>
+<html lang=\"en\">
+<meta charset=\"utf-8\">
+<meta name=\"viewport\" content=\"width=device-width\">
+<title>Weir</title>
+<h1>Weir</h1>
+<p>You are logged in. Keys, limits and usage are administered over the <a href=\"/docs\">API</a> and with the command line, <code>weir key list</code>.</p>
+<form method=\"post\" action=\"/logout\"><button>Log out</button></form>
+<form method=\"post\" action=\"/logout-everywhere\"><button>Log out everywhere</button></form>
+</html>
+";
+
 async fn fields(desk: &Desk, call: &mut Call, bytes_max: usize) -> Result<Fields, Failure> {
     const NUMBERS: [&str; 4] = ["rpm", "tpm_limit", "daily_token_limit", "max_parallel"];
     let body = call.body(bytes_max, desk.gate.wire.body_timeout).await?;
@@ -81,18 +93,35 @@ pub fn login_page(_desk: &Desk, _actor: Actor, call: Call) -> Reply<'_> {
     async move {
         let failed = call.head.uri.query() == Some("error=1");
         let note = if failed { "This was not the password." } else { "" };
-        let mut answer = Response::new(OutBody::full(PAGE.replace("NOTE", note)));
-        let headers = answer.headers_mut();
-        for (name, value) in [
-            ("content-type", "text/html; charset=utf-8"),
-            ("content-security-policy", POLICY),
-            ("x-frame-options", "DENY"),
-            ("x-content-type-options", "nosniff"),
-            ("referrer-policy", "same-origin"),
-        ] {
-            headers.insert(name, HeaderValue::from_static(value));
+        Ok(page(PAGE.replace("NOTE", note)))
+    }
+    .boxed()
+}
+
+fn page(text: String) -> Answer {
+    let mut answer = Response::new(OutBody::full(text));
+    let headers = answer.headers_mut();
+    for (name, value) in [
+        ("content-type", "text/html; charset=utf-8"),
+        ("content-security-policy", POLICY),
+        ("x-frame-options", "DENY"),
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    answer
+}
+
+/// `GET /dashboard`: where a log-in leads to.
+pub fn dashboard(desk: &Desk, _actor: Actor, call: Call) -> Reply<'_> {
+    async move {
+        let Some(cookie) = cookie_of(&call.head.headers) else { return Ok(see("/login")) };
+        match desk.sessions.see(&cookie, call.at).await {
+            Ok(()) => Ok(page(HOME.to_owned())),
+            Err(Failure::Refused(_)) => Ok(see("/login")),
+            Err(failure) => Err(failure),
         }
-        Ok(answer)
     }
     .boxed()
 }

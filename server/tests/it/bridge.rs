@@ -520,3 +520,32 @@ fn acts_by_hand_are_in_the_audit_trail() {
     }
     world.start();
 }
+
+/// The line of a secret that was rotated says nothing about the key any more: whatever else is
+/// changed meanwhile stands, and nobody edited anything.
+#[test]
+fn a_rotated_keys_old_line_leaves_the_file_and_changes_nothing() {
+    let world = bridged("");
+    for (number, rotation) in [json!({}), json!({"grace_seconds": 1})].into_iter().enumerate() {
+        let name = format!("blocked {number}");
+        let made = create(&world, &json!({"name": name, "rpm": 60}));
+        let id = made["id"].as_str().unwrap();
+        let turned = world.post(&format!("/api/v1/keys/{id}/rotate"), MASTER, &rotation).is(200);
+        world.clock.advance_seconds(2);
+        let change = world.patch(&format!("/api/v1/keys/{id}"), MASTER, &json!({"rpm": 0})).is(200);
+        let secret = turned.json()["key"].as_str().unwrap().to_owned();
+        for _ in 0..3 {
+            let told = world.get("/api/v1/key", &secret).is(200).json()["data"].clone();
+            assert_eq!(
+                (&told["rpm"], &told["revision"]),
+                (&json!(0), &change.json()["data"]["revision"])
+            );
+            assert_eq!(named(&world, &name)["rpm"], 0);
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        let audit = world.get(&format!("/api/v1/audit?subject={id}"), MASTER).is(200).json();
+        let actors: Vec<_> =
+            audit["data"].as_array().unwrap().iter().map(|act| act["actor"].clone()).collect();
+        assert_eq!(actors, ["operator"; 3]);
+    }
+}

@@ -155,7 +155,7 @@ fn a18_a20_and_a21_the_documented_change_and_the_documented_end() {
         scene.world.post(&format!("{path}/rotate"), MASTER, &json!({})).refused(409, "conflict");
     }
     let again = json!({"name": "again", "secret": secret});
-    scene.world.post("/api/v1/keys", MASTER, &again).refused(409, "conflict");
+    scene.world.post("/api/v1/keys", MASTER, &again).refused(409, "secret_revoked");
     scene.world.chat(secret, "").refused(401, "key_revoked");
 }
 

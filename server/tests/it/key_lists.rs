@@ -255,3 +255,20 @@ fn the_usage_of_one_key_is_that_of_the_usage_route() {
     let other = world.any_key().id;
     world.get(&format!("/api/v1/keys/{other}/usage"), &manager.secret).refused(404, "not_found");
 }
+
+#[test]
+fn a_search_has_no_control_characters_and_a_token_is_of_one_list() {
+    let world = World::new();
+    for search in ["%00", "a%00", "a%0a"] {
+        world.get(&format!("/api/v1/keys?search={search}"), MASTER).refused(400, "invalid_value");
+    }
+    for name in ["a", "b"] {
+        world.post("/api/v1/teams", MASTER, &json!({"name": name})).is(201);
+    }
+    let page = world.get("/api/v1/teams?page_size=1", MASTER).is(200).json();
+    let token = page["next_page_token"].as_str().unwrap();
+    world.get(&format!("/api/v1/teams?page_token={token}"), MASTER).is(200);
+    for other in ["/internal/teams?", "/api/v1/projects?", "/api/v1/teams?name=a&"] {
+        world.get(&format!("{other}page_token={token}"), MASTER).refused(400, "invalid_value");
+    }
+}

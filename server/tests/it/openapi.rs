@@ -56,8 +56,8 @@ fn operations() -> Vec<(String, Method, Value)> {
 fn ours() -> Vec<(String, Method, Value)> {
     let mut operations = operations();
     operations.retain(|(.., operation)| operation["tags"][0] != "models");
-    // With the password as it is at first.
-    operations.sort_by_key(|(path, ..)| path != "/login");
+    // With the password as it is at first, and while there is something.
+    operations.sort_by_key(|(path, method, _)| (path != "/login", *method == Method::DELETE));
     operations
 }
 

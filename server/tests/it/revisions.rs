@@ -165,3 +165,21 @@ fn replacing_a_limit_with_another_amount_forgets_nothing_of_what_was_spent() {
     let after = world.put(&path, MASTER, &body).is(200).json()["limit_remaining"].as_f64().unwrap();
     assert!((after - before - 1.0).abs() < 1e-9, "{before} {after}");
 }
+
+#[test]
+fn a_delete_says_its_revision_in_its_body_too() {
+    let world = World::new();
+    for prefix in ["/api/v1/keys", "/internal/api-keys"] {
+        let key = world.any_key();
+        world.patch(&format!("/api/v1/keys/{}", key.id), MASTER, &json!({"name": "newer"})).is(200);
+        let path = format!("{prefix}/{}", key.id);
+        let delete = |body: &str| {
+            let bearer = format!("Bearer {MASTER}");
+            world.send(http::Method::DELETE, &path, &[("authorization", &bearer)], body.to_owned())
+        };
+        delete(r#"{"revision": 1}"#).refused(412, "stale_revision");
+        world.get("/api/v1/key", &key.secret).is(200);
+        delete(r#"{"revisoin": 2}"#).refused(400, "unknown_parameter");
+        delete(r#"{"revision": 2}"#).is(200);
+    }
+}

@@ -194,3 +194,26 @@ fn a_secret_that_somebody_found_is_looked_up() {
         assert!(!holds, "{}", path.display());
     }
 }
+
+/// What opens everything must not live on as a key once it is no longer the master key.
+#[test]
+fn the_master_key_is_no_keys_secret() {
+    let world = World::new();
+    let body = json!({"name": "k", "secret": MASTER});
+    let refused = world.post("/api/v1/keys", MASTER, &body).refused(400, "invalid_value").json();
+    assert_eq!(refused["error"]["param"], "secret");
+    let key = world.any_key();
+    let path = format!("/api/v1/keys/{}/rotate", key.id);
+    world.post(&path, MASTER, &json!({"secret": MASTER})).refused(400, "invalid_value");
+    world.get("/api/v1/key", &key.secret).is(200);
+}
+
+#[test]
+fn a_revoked_secret_does_not_come_back() {
+    let world = World::new();
+    let key = world.key(&json!({"secret": "sk-was-here-before"}));
+    let again = json!({"name": "again", "secret": "sk-was-here-before"});
+    world.post("/api/v1/keys", MASTER, &again).refused(409, "conflict");
+    world.delete(&format!("/api/v1/keys/{}", key.id), MASTER).is(200);
+    world.post("/api/v1/keys", MASTER, &again).refused(409, "secret_revoked");
+}

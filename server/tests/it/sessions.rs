@@ -213,3 +213,31 @@ fn behind_a_proxy_with_https_the_cookie_is_secure() {
     let reply = log_in(&world, "a-good-password").is(200);
     assert!(reply.header("set-cookie").starts_with("weir_session="));
 }
+
+#[test]
+fn what_a_session_asks_for_twice_is_done_once() {
+    let world = with("");
+    let cookie = cookie(&log_in(&world, "admin"));
+    let headers = [
+        ("cookie", cookie.as_str()),
+        ("content-type", "application/json"),
+        ("sec-fetch-site", "same-origin"),
+        ("idempotency-key", "abc-1"),
+    ];
+    let make = || world.send(Method::POST, "/api/v1/keys", &headers, r#"{"name": "once"}"#).is(201);
+    let (first, second) = (make(), make());
+    assert_eq!(first.text, second.text);
+    assert_eq!(second.header("idempotent-replayed"), "true");
+}
+
+#[test]
+fn a_log_in_leads_to_a_page_that_is_there() {
+    let world = with("");
+    assert_eq!(world.send(Method::GET, "/dashboard", &[], "").is(303).header("location"), "/login");
+    let cookie = cookie(&log_in(&world, "admin"));
+    let page = get(&world, "/dashboard", &cookie).is(200);
+    assert!(
+        page.text.contains("logged in")
+            && page.header("content-security-policy").contains("default-src 'none'")
+    );
+}

@@ -29,6 +29,9 @@ pub(super) fn operations() -> Vec<Operation> {
         .and(limits())
         .and(rules());
     vec![
+        Operation::get("/dashboard", "dashboard", "Where a log-in leads to")
+            .answers_text(200, "text/html", "A page.")
+            .sends_browsers_on(),
         Operation::get("/login", "login_page", "The form that asks for the password")
             .answers_text(200, "text/html", "A page."),
         Operation::post("/login", "login", "Log in")

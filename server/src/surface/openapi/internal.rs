@@ -28,7 +28,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .about("The secret is in this answer and never again. Members may stand in the query string, too.")
             .takes(new_key(), json!({"name": "laptop-dev"}))
             .answers::<Made<'_>>(201, "The key, and its secret in `key`.")
-            .refuses(&[Code::InvalidRule, Code::Conflict, Code::KeyLimitReached]),
+            .refuses(&[Code::InvalidRule, Code::Conflict, Code::SecretRevoked, Code::KeyLimitReached]),
         Operation::get("/internal/api-keys/{id}", "internal_get_key", "Look at a key")
             .answers::<Whole<'_>>(200, "The key."),
         Operation::patch("/internal/api-keys/{id}", "internal_update_key", "Change a key")

@@ -26,7 +26,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .takes(new_key().and(kind()).and(moving()), json!({"name": "production-backend", "limit": 150, "limit_reset": "monthly", "rpm": 60}))
             .answers::<One<'_>>(201, "The key, and its secret in `key`, unless only its digest was sent.")
             .answers::<One<'_>>(200, "What a `dry_run` would have made.")
-            .refuses(&[Code::InvalidRule, Code::Conflict, Code::KeyLimitReached, Code::ExceedsCeiling]),
+            .refuses(&[Code::InvalidRule, Code::Conflict, Code::SecretRevoked, Code::KeyLimitReached, Code::ExceedsCeiling]),
         Operation::post("/api/v1/keys/lookup", "look_up_key", "Whose is this secret?")
             .about("To end a secret that somebody found: also those of keys that have ended.")
             .takes(
