@@ -7,13 +7,19 @@ import schemathesis
 RULES = ("allowed_models", "denied_models", "allowed_providers", "denied_providers")
 DATE = re.compile(r"\d{4}-(?!02-29)\d\d-\d\dT")
 
+MADE_UP = {
+    "idempotency-key": re.compile("[!-~]{1,255}"),
+    "if-match": re.compile(r'\*|"[1-9][0-9]{0,17}"'),
+}
+
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
     """A key stands for one request, and a revision for one moment: neither can be made up."""
-    for name in ("idempotency-key", "if-match"):
-        if case.headers is not None:
-            case.headers.pop(name, None)
+    for name, sound in MADE_UP.items():
+        value = (case.headers or {}).get(name)
+        if isinstance(value, str) and sound.fullmatch(value):
+            del case.headers[name]
     case.body = mended(case.operation.path, case.body)
 
 

@@ -121,6 +121,11 @@ impl Fields {
         self.members.contains_key(name)
     }
 
+    /// Whether the member was sent, and says something.
+    pub fn says(&self, name: &str) -> bool {
+        self.members.get(name).is_some_and(|value| value.get() != "null")
+    }
+
     /// What `read` reads, where the member was sent at all: `Some(None)` for `null`.
     pub fn sent<T>(
         &mut self,

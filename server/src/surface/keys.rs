@@ -102,7 +102,7 @@ pub fn create(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
         let mut fields = Fields::of(desk, &mut call).await?;
         let kind = fields.word("key_type", &KINDS)?.unwrap_or(KeyKind::Regular);
         let digest = fields.form("secret_sha256", "64 hexadecimal digits", Digest::from_hex)?;
-        if digest.is_some() && fields.has("secret") {
+        if digest.is_some() && fields.says("secret") {
             let no = fields.invalid("secret_sha256", "left out where 'secret' is sent");
             return Err(no.into());
         }
