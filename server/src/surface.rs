@@ -22,6 +22,7 @@ pub mod page;
 pub mod parts;
 pub mod prices;
 pub mod providers;
+pub mod query;
 pub mod reply;
 pub mod revision;
 pub mod rules;

@@ -10,9 +10,10 @@ use crate::admin::{Desk, ListedAlias};
 use crate::call::Call;
 use crate::failure::rfc3339;
 use crate::surface::Reply;
-use crate::surface::fields::{Fields, Query};
+use crate::surface::fields::Fields;
 use crate::surface::page::Page;
 use crate::surface::providers::{Removed, name};
+use crate::surface::query::Query;
 use crate::surface::reply::json;
 
 #[derive(Serialize, JsonSchema)]

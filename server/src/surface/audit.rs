@@ -13,8 +13,8 @@ use crate::admin::Desk;
 use crate::call::Call;
 use crate::failure::{Failure, rfc3339};
 use crate::surface::Reply;
-use crate::surface::fields::Query;
 use crate::surface::page::{Page, Wanted};
+use crate::surface::query::Query;
 use crate::surface::reply::json;
 
 #[derive(Serialize, JsonSchema)]

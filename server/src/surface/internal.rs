@@ -15,14 +15,14 @@ use store::KeyQuery;
 use crate::admin::{Desk, OwnerKind};
 use crate::call::{Answer, Call};
 use crate::failure::{Failure, rfc3339};
-use crate::surface::fields::{Fields, Query};
-use crate::surface::keys::{key_id, read_change, read_new, read_rotation};
+use crate::surface::fields::Fields;
+use crate::surface::keys::{KeyWords, key_id, read_change, read_new, read_rotation};
 use crate::surface::limits::LimitsView;
 use crate::surface::page::{Page, Wanted};
+use crate::surface::query::Query;
 use crate::surface::reply::json;
 use crate::surface::revision::expected;
 use crate::surface::rules::RulesView;
-use crate::surface::usage::KeyWords;
 use crate::surface::{Reply, owners};
 
 /// A key's id as this surface writes it. Both ways are understood everywhere.

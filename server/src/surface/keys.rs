@@ -21,7 +21,15 @@ use crate::surface::limits::{self, LimitsView};
 use crate::surface::reply::{Dollars, json};
 use crate::surface::revision::{expected, tagged};
 use crate::surface::rules::{self, RulesView};
-use crate::surface::usage::KeyWords;
+
+/// A surface's words for keys.
+#[derive(Clone, Copy)]
+pub struct KeyWords {
+    /// How it writes a key's id.
+    pub shown: fn(KeyId) -> String,
+    /// What it calls one in a query.
+    pub filter: &'static str,
+}
 
 /// What keys are called in questions about usage.
 pub const WORDS: KeyWords = KeyWords { shown: |key| key.to_string(), filter: "key" };

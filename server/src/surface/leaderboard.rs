@@ -12,9 +12,11 @@ use crate::admin::{Desk, Leading};
 use crate::call::Call;
 use crate::failure::rfc3339;
 use crate::surface::Reply;
-use crate::surface::fields::{Query, invalid};
+use crate::surface::fields::invalid;
+use crate::surface::keys::KeyWords;
+use crate::surface::query::Query;
 use crate::surface::reply::json;
-use crate::surface::usage::{KeyWords, SumView, group_view, sum_view};
+use crate::surface::usage::{SumView, group_view, sum_view};
 
 const OF: [(&str, Group); 6] = [
     ("users", Group::User),

@@ -6,8 +6,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::call::Call;
-use crate::surface::fields::{Query, invalid};
+use crate::surface::fields::invalid;
 use crate::surface::mark;
+use crate::surface::query::Query;
 
 /// Which page.
 pub struct Wanted {

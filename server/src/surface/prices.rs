@@ -14,9 +14,10 @@ use crate::admin::{Desk, ListedPrice, PriceQuery};
 use crate::call::Call;
 use crate::prices::{OverrideSetting, PriceFault};
 use crate::surface::Reply;
-use crate::surface::fields::{Fields, Query, invalid};
+use crate::surface::fields::{Fields, invalid};
 use crate::surface::inference::per_million;
 use crate::surface::page::Wanted;
+use crate::surface::query::Query;
 use crate::surface::reply::json;
 
 #[derive(Serialize, JsonSchema)]

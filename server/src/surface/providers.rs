@@ -15,8 +15,9 @@ use crate::call::Call;
 use crate::failure::rfc3339;
 use crate::providers::Speaks;
 use crate::surface::Reply;
-use crate::surface::fields::{Fields, Query};
+use crate::surface::fields::Fields;
 use crate::surface::page::Page;
+use crate::surface::query::Query;
 use crate::surface::reply::json;
 
 #[derive(Serialize, JsonSchema)]

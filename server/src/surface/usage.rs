@@ -15,7 +15,9 @@ use store::{Group, Order, RowQuery, Sum, UsageQuery, UsageSum};
 use crate::admin::{Desk, Truth, no_such};
 use crate::call::{Answer, Call};
 use crate::failure::{Failure, rfc3339};
-use crate::surface::fields::{Fields, Query, invalid};
+use crate::surface::fields::{Fields, invalid};
+use crate::surface::keys::KeyWords;
+use crate::surface::query::Query;
 use crate::surface::reply::{Dollars, counts_by_name, json};
 use crate::surface::{Reply, keys};
 
@@ -71,15 +73,6 @@ impl Whose {
     fn new(id: Option<impl ToString>) -> Self {
         id.map_or(Self::Nobody, |id| Self::Of(id.to_string()))
     }
-}
-
-/// A surface's words for keys.
-#[derive(Clone, Copy)]
-pub struct KeyWords {
-    /// How it writes a key's id.
-    pub shown: fn(KeyId) -> String,
-    /// What it calls one in a query.
-    pub filter: &'static str,
 }
 
 #[derive(Serialize, JsonSchema)]

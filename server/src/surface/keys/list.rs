@@ -14,9 +14,10 @@ use super::{KINDS, KeyView};
 use crate::admin::Desk;
 use crate::call::Call;
 use crate::surface::Reply;
-use crate::surface::fields::{Query, invalid};
+use crate::surface::fields::invalid;
 use crate::surface::mark;
 use crate::surface::page::{no_such_page, size};
+use crate::surface::query::Query;
 use crate::surface::reply::json;
 
 const STATUSES: [(&str, Status); 4] = [
