@@ -157,7 +157,7 @@ impl Desk {
 
     /// Where a key is put. What the operator puts it into must exist; a management key learns of
     /// nothing outside of its own home whether it does.
-    async fn home(&self, maker: Option<&Key>, place: Place) -> Result<Home, Failure> {
+    pub(super) async fn home(&self, maker: Option<&Key>, place: Place) -> Result<Home, Failure> {
         let mut users_team = None;
         if maker.is_some() {
             if let Some(user) = place.user {

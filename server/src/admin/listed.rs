@@ -1,7 +1,7 @@
 //! Keys that have a line in the operator's file, made and ended by command, and the password that
 //! stands in it. The file is written before anything is answered.
 
-use domain::command::{Actor, Home, NewKey};
+use domain::command::{Actor, NewKey, Place};
 use domain::key::{Key, SecretRecord};
 use domain::secret::Kind;
 use domain::{Code, Digest, KeyId, Refusal, Secret, Timestamp};
@@ -22,7 +22,7 @@ impl Desk {
         &self,
         actor: Actor,
         new: NewKey,
-        force: bool,
+        (place, force): (Place, bool),
         now: Timestamp,
     ) -> Result<(Key, Secret), Failure> {
         actor.operates()?;
@@ -32,7 +32,7 @@ impl Desk {
         if !force {
             self.check_names(&new.rules)?;
         }
-        let home = Home::default();
+        let home = self.home(None, place).await?;
         let secret = Kind::Plain.mint(&*self.entropy);
         let record = SecretRecord::new(&secret, now);
         let (id, limit) = (gate.ids.key(now), gate.ids.limit(now));

@@ -16,6 +16,7 @@ use crate::failure::{Failure, rfc3339};
 use crate::sessions::{Password, cookie_of, is_local, same_origin, set_cookie};
 use crate::surface::Reply;
 use crate::surface::fields::Fields;
+use crate::surface::keys::place;
 use crate::surface::reply::json;
 use crate::surface::{limits, rules};
 
@@ -214,12 +215,13 @@ pub fn create_key(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
         }
         let mut allowed = Rules::default();
         rules::read(&mut fields)?.apply(&mut allowed);
+        let place = place(&mut fields)?;
         let expires_at = fields.moment("expires_at")?;
         let force = fields.boolean("force")?.unwrap_or(false);
         fields.end()?;
         let (kind, home) = (KeyKind::Regular, Home::default());
         let new = NewKey { kind, name, home, rules: allowed, limits, expires_at };
-        let (key, secret) = desk.create_listed(actor, new, force, call.at).await?;
+        let (key, secret) = desk.create_listed(actor, new, (place, force), call.at).await?;
         let made = Made {
             id: key.id.to_string(),
             name: &key.name,

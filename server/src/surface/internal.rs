@@ -5,7 +5,7 @@
 use domain::command::Actor;
 use domain::key::{Key, KeyKind, KeyState};
 use domain::secret::Kind;
-use domain::{KeyId, Scope, Secret, Timestamp};
+use domain::{KeyId, Secret, Timestamp};
 use futures_util::FutureExt as _;
 use http::StatusCode;
 use schemars::JsonSchema;
@@ -21,7 +21,7 @@ use crate::surface::limits::LimitsView;
 use crate::surface::page::{Page, Wanted};
 use crate::surface::query::Query;
 use crate::surface::reply::json;
-use crate::surface::revision::expected;
+use crate::surface::revision::{expected, tagged};
 use crate::surface::rules::RulesView;
 use crate::surface::{Reply, owners};
 
@@ -100,13 +100,14 @@ fn prefix(key: &Key) -> &str {
 pub struct Whole<'a> {
     #[serde(flatten)]
     listed: Listed<'a>,
-    /// Its own team, where it is no user's.
+    /// Its own team, or its user's.
     team_id: Option<String>,
     project_id: String,
     #[serde(flatten)]
     limits: LimitsView,
     #[serde(flatten)]
     rules: RulesView<'a>,
+    revision: u64,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -208,14 +209,15 @@ pub fn revoke_key(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
 }
 
 async fn whole(desk: &Desk, key: &Key, now: Timestamp) -> Result<Answer, Failure> {
-    let standings = desk.standings(Scope::Key(key.id), &key.limits, now).await?;
-    let used = desk.last_used(std::slice::from_ref(key)).await?;
+    let mut about = desk.about(std::slice::from_ref(key), now).await?;
+    let about = about.pop().ok_or_else(|| Failure::internal("nothing is known of a key"))?;
     let whole = Whole {
-        listed: Listed::new(key, used.get(&key.id).copied(), now),
-        team_id: key.team.map(|team| team.to_string()),
+        listed: Listed::new(key, about.last_used, now),
+        team_id: about.team.map(|team| team.to_string()),
         project_id: key.project.to_string(),
-        limits: LimitsView::new(&standings),
+        limits: LimitsView::new(&about.standings),
         rules: (&key.rules).into(),
+        revision: key.revision,
     };
-    Ok(json(StatusCode::OK, &whole))
+    Ok(tagged(StatusCode::OK, &whole, key.revision))
 }

@@ -147,7 +147,8 @@ pub fn read_new(
     Ok((new, Making { look, secret, disabled: false, dry_run: false, place, force }))
 }
 
-fn place(fields: &mut Fields) -> Result<Place, Refusal> {
+/// Where a key is to belong.
+pub fn place(fields: &mut Fields) -> Result<Place, Refusal> {
     Ok(Place {
         project: fields.form("project_id", "the id of a project", |text| text.parse().ok())?,
         user: fields.form("user_id", "the id of a user", |text| text.parse().ok())?,

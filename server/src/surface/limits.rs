@@ -54,7 +54,16 @@ const ENFORCEMENTS: [(&str, Enforcement); 3] = [
 pub fn read(fields: &mut Fields, anchor: Timestamp) -> Result<LimitChange, Refusal> {
     let mut slots = Vec::new();
     for (name, slot) in COUNTS {
-        if let Some(amount) = fields.sent(name, Fields::whole)? {
+        // Nobody sends more a minute, or at a time, than a number of 32 bits can say.
+        let most = match slot.unit() {
+            Unit::Requests | Unit::InFlight => i64::from(u32::MAX),
+            Unit::Tokens | Unit::Money => i64::MAX,
+        };
+        let amount = fields.sent(name, |fields, name| match most {
+            i64::MAX => fields.whole(name),
+            _ => fields.number(name, 0, most),
+        })?;
+        if let Some(amount) = amount {
             slots.push(SlotChange { slot, amount: Some(amount), window: None });
         }
     }

@@ -185,7 +185,7 @@ fn place(call: &Call) -> Result<(&str, &str), Refusal> {
     })
 }
 
-fn read(fields: &mut Fields, provider: &str, model: &str) -> Result<PriceRecord, Refusal> {
+fn read(mut fields: Fields, provider: &str, model: &str) -> Result<PriceRecord, Refusal> {
     let said = OverrideSetting {
         provider: provider.to_owned(),
         model: model.to_owned(),
@@ -208,6 +208,7 @@ fn read(fields: &mut Fields, provider: &str, model: &str) -> Result<PriceRecord,
         context_tokens: fields.number("context_tokens", 1, i64::MAX)?.map(i64::unsigned_abs),
         max_output_tokens: fields.number("max_output_tokens", 1, i64::MAX)?.map(i64::unsigned_abs),
     };
+    fields.end()?;
     let rates = said.all_rates().map_err(|fault| {
         let refusal = Refusal::new(Code::InvalidValue, format!("{}.", capital(&fault.to_string())));
         match fault {
@@ -239,9 +240,8 @@ pub fn set(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
     async move {
         let (provider, model) = place(&call)?;
         let (provider, model) = (provider.to_owned(), model.to_owned());
-        let mut fields = Fields::of(desk, &mut call).await?;
-        let price = read(&mut fields, &provider, &model)?;
-        fields.end()?;
+        let fields = Fields::of(desk, &mut call).await?;
+        let price = read(fields, &provider, &model)?;
         let set = desk.set_price(actor, price, call.at).await?;
         Ok(json(StatusCode::OK, &view(&set, call.at)))
     }

@@ -513,3 +513,36 @@ fn a_key_is_rotated_and_the_old_secret_ends() {
     world.get("/api/v1/key", new).refused(401, "key_revoked");
     world.get("/api/v1/key", graceful["key"].as_str().unwrap()).is(200);
 }
+
+#[test]
+fn a_key_shows_its_revision_and_its_users_team() {
+    let world = World::new();
+    let team = world.post("/internal/teams", MASTER, &json!({"name": "t"})).is(201).json();
+    let user = json!({"external_id": "u", "team_id": team["id"]});
+    let user = world.post("/internal/users", MASTER, &user).is(201).json();
+    let made = api_key(&world, &json!({"name": "laptop", "user_id": user["id"]}));
+    let path = format!("/internal/api-keys/{}", made["id"].as_str().unwrap());
+    let shown = world.get(&path, MASTER).is(200);
+    assert_eq!(shown.header("etag"), "\"1\"");
+    let shown = shown.json();
+    assert_eq!((&shown["revision"], &shown["team_id"]), (&json!(1), &team["id"]));
+    // The bridge's forms put keys where they belong as well.
+    let listed = json!({"name": "listed", "user_id": user["id"]});
+    let listed = world.post("/create-key", MASTER, &listed).is(200).json();
+    let path = format!("/internal/api-keys/{}", listed["id"].as_str().unwrap());
+    assert_eq!(world.get(&path, MASTER).is(200).json()["user_id"], user["id"]);
+}
+
+#[test]
+fn b58_b59_what_no_minute_can_hold_and_what_nobody_knows() {
+    let world = World::new();
+    for (path, name) in [("/internal/api-keys", "rpm"), ("/api/v1/keys", "max_parallel")] {
+        let most = json!({"name": "k", name: u32::MAX});
+        world.post(path, MASTER, &most).is(201);
+        let beyond = json!({"name": "k", name: u64::from(u32::MAX) + 1});
+        let refused = world.post(path, MASTER, &beyond).refused(400, "invalid_value").json();
+        assert_eq!(refused["error"]["param"], name);
+    }
+    let odd = world.put("/api/v1/prices/openai/gpt-4o", MASTER, &json!({"foo": 1}));
+    assert_eq!(odd.refused(400, "unknown_parameter").json()["error"]["param"], "foo");
+}

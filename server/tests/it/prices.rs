@@ -141,7 +141,7 @@ fn what_is_no_price_is_refused_and_named() {
             r#"{"input":1e309}"#,
         )
         .refused(400, "invalid_value");
-    world.put(path, MASTER, &json!({"inptu": "1"})).refused(400, "invalid_value");
+    world.put(path, MASTER, &json!({"inptu": "1"})).refused(400, "unknown_parameter");
     world.put(path, MASTER, &json!({"input": "1", "x": "1"})).refused(400, "unknown_parameter");
     let nobody = "/api/v1/prices/nobody/gpt-4o";
     world.put(nobody, MASTER, &json!({"free": true})).refused(404, "not_found");

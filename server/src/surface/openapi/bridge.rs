@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Operation;
 use super::members::{limits, rules};
-use super::shape::{Members, label, moment, string, text};
+use super::shape::{Members, id, label, moment, string, text};
 use crate::surface::bridge::{Deleted, Done, FileView, Made, Updated};
 
 pub(super) fn operations() -> Vec<Operation> {
@@ -25,6 +25,9 @@ pub(super) fn operations() -> Vec<Operation> {
         .and(limits());
     let create = Members::default()
         .required("name", label(), "A label for people.")
+        .optional("project_id", id("proj"), "The project it belongs to.")
+        .optional("user_id", id("user"), "The user it belongs to.")
+        .optional("team_id", id("team"), "The team it belongs to, where it has no user.")
         .optional("expires_at", moment(), "From then on it opens nothing.")
         .and(limits())
         .and(rules());

@@ -16,10 +16,10 @@ use crate::surface::rules::RulesView;
 pub(super) fn limits() -> Members {
     const RESETS: [&str; 6] = ["daily", "weekly", "monthly", "day", "week", "month"];
     Members::default()
-        .optional("rpm", count(), "Requests in any 60 seconds.")
+        .optional("rpm", whole(0, i64::from(u32::MAX)), "Requests in any 60 seconds.")
         .optional("tpm_limit", count(), "Tokens in any 60 seconds.")
         .optional("daily_token_limit", count(), "Tokens per UTC day.")
-        .optional("max_parallel", count(), "Calls in flight.")
+        .optional("max_parallel", whole(0, i64::from(u32::MAX)), "Calls in flight.")
         .optional("limit", dollars(), "Dollars, for ever or per `limit_reset`.")
         .optional(
             "limit_reset",
