@@ -1,6 +1,8 @@
 //! The key: the record behind the secrets a client may send. What it may use stands in its rules,
 //! how much in its limits; whether it is alive is a question about a moment.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::{KeyId, ProjectId, TeamId, UserId};
@@ -52,6 +54,9 @@ pub struct Key {
     /// Whether the operator's file of keys has a line for it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub listed: bool,
+    /// What whoever made it wants to know of it: names and texts, nothing here reads them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
     /// What it may use.
     pub rules: Rules,
     /// How much it may spend.
@@ -221,6 +226,7 @@ mod tests {
             team: None,
             secrets: Vec::new(),
             listed: false,
+            metadata: BTreeMap::new(),
             rules: Rules::default(),
             limits: Vec::new(),
             state,

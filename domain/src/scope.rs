@@ -365,6 +365,7 @@ mod tests {
             team: None,
             secrets: Vec::new(),
             listed: false,
+            metadata: std::collections::BTreeMap::new(),
             rules: Rules::default(),
             limits: own.to_vec(),
             state: KeyState::Active,

@@ -5,6 +5,7 @@ use domain::command::{Actor, Home, LimitChange, NewKey};
 use domain::id::{LimitId, Ulid};
 use domain::key::{Key, KeyKind, SecretRecord};
 use domain::{Digest, KeyId, Rules, Secret, Timestamp};
+use std::collections::BTreeMap;
 use store::{Act, Fault, Store};
 
 /// Their ids are the same everywhere, so that they are found without a secret.
@@ -53,6 +54,7 @@ fn record(id: KeyId, name: &str, now: Timestamp) -> Key {
         rules: Rules::default(),
         limits: LimitChange::default(),
         expires_at: None,
+        metadata: BTreeMap::new(),
     };
     new.make(Actor::Operator, id, LimitId::from_ulid(id.ulid()), secret, now)
         .expect("the operator may make a regular key without rules, limits or an end")

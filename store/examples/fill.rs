@@ -127,6 +127,7 @@ fn key(number: u64, now: Timestamp) -> Key {
         team: None,
         secrets: vec![record],
         listed: false,
+        metadata: std::collections::BTreeMap::new(),
         rules: Rules::default(),
         limits: Vec::new(),
         state,

@@ -222,6 +222,7 @@ fn key(number: u64) -> Key {
         team: None,
         secrets: vec![record],
         listed: false,
+        metadata: std::collections::BTreeMap::new(),
         rules: Rules::default(),
         limits: Vec::new(),
         state: KeyState::Active,

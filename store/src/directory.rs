@@ -174,6 +174,7 @@ mod tests {
             team: None,
             secrets: vec![SecretRecord { digest, mask, created_at: at, ends_at: None }],
             listed: false,
+            metadata: std::collections::BTreeMap::new(),
             rules: Rules::default(),
             limits: Vec::new(),
             state: KeyState::Active,

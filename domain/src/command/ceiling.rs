@@ -174,6 +174,8 @@ fn exceeds(member: &'static str) -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::command::{Actor, Home, SlotChange};
     use crate::id::KeyId;
@@ -186,7 +188,8 @@ mod tests {
 
     fn key(kind: KeyKind, limits: LimitChange, rules: Rules) -> NewKey {
         let (name, home) = ("k".to_owned(), Home::default());
-        NewKey { kind, name, home, rules, limits, expires_at: None }
+        let (expires_at, metadata) = (None, BTreeMap::new());
+        NewKey { kind, name, home, rules, limits, expires_at, metadata }
     }
 
     fn patterns(names: &str) -> Vec<Pattern> {

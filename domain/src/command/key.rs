@@ -1,5 +1,7 @@
 //! What an administrator can do to a key: make it, change it, give it another secret, end it.
 
+use std::collections::BTreeMap;
+
 use super::{Actor, Home, LimitChange, RulesChange, put};
 use crate::id::{KeyId, LimitId};
 use crate::key::{Key, KeyKind, KeyState, SecretRecord, Status};
@@ -23,6 +25,8 @@ pub struct NewKey {
     pub limits: LimitChange,
     /// When it ends by itself.
     pub expires_at: Option<Timestamp>,
+    /// What its maker wants to know of it.
+    pub metadata: BTreeMap<String, String>,
 }
 
 impl NewKey {
@@ -64,6 +68,7 @@ impl NewKey {
             team: self.home.team,
             secrets: vec![secret],
             listed: false,
+            metadata: self.metadata,
             rules: self.rules,
             limits,
             state: KeyState::Active,
@@ -88,6 +93,8 @@ pub struct KeyChange {
     pub limits: LimitChange,
     /// Other rules.
     pub rules: RulesChange,
+    /// All that is to be known of it from now on.
+    pub metadata: Option<BTreeMap<String, String>>,
     /// The revision it was meant for; `None` for whichever there is.
     pub expected: Option<u64>,
 }
@@ -106,6 +113,7 @@ impl KeyChange {
         key.limits = limits;
         self.rules.apply(&mut key.rules);
         put(&mut key.name, self.name);
+        put(&mut key.metadata, self.metadata);
         put(&mut key.expires_at, self.expires_at);
         match (self.disabled, key.state) {
             (Some(true), KeyState::Active) => key.state = KeyState::Disabled { at: now },
@@ -235,6 +243,7 @@ mod tests {
             rules: Rules::default(),
             limits: LimitChange::default(),
             expires_at: None,
+            metadata: BTreeMap::new(),
         }
     }
 

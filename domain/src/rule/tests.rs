@@ -306,6 +306,7 @@ fn caller(rules: Rules) -> Caller {
         team: None,
         secrets: Vec::new(),
         listed: false,
+        metadata: std::collections::BTreeMap::new(),
         rules,
         limits: Vec::new(),
         state: KeyState::Active,

@@ -6,6 +6,7 @@ use domain::command::{
 };
 use domain::key::{Key, KeyKind, KeyState, SecretRecord};
 use domain::{KeyId, Refusal, Rules, Timestamp};
+use std::collections::BTreeMap;
 use store::{Act, NotChanged};
 
 use super::file::{Document, Line, Mistake};
@@ -76,6 +77,7 @@ impl Bridge {
             rules: Rules::default(),
             limits: line.rpm.for_new().map(Some).map(per_minute).unwrap_or_default(),
             expires_at: None,
+            metadata: BTreeMap::new(),
         };
         let record =
             SecretRecord { digest, mask: line.mask.clone(), created_at: created, ends_at: None };

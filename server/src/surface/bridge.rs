@@ -218,9 +218,10 @@ pub fn create_key(desk: &Desk, actor: Actor, mut call: Call) -> Reply<'_> {
         let place = place(&mut fields)?;
         let expires_at = fields.moment("expires_at")?;
         let force = fields.boolean("force")?.unwrap_or(false);
+        let metadata = fields.notes("metadata")?.unwrap_or_default();
         fields.end()?;
         let (kind, home) = (KeyKind::Regular, Home::default());
-        let new = NewKey { kind, name, home, rules: allowed, limits, expires_at };
+        let new = NewKey { kind, name, home, rules: allowed, limits, expires_at, metadata };
         let (key, secret) = desk.create_listed(actor, new, (place, force), call.at).await?;
         let made = Made {
             id: key.id.to_string(),

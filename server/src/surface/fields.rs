@@ -333,6 +333,21 @@ impl Fields {
         Ok(Some(Timestamp::from_micros(moment.as_microsecond())))
     }
 
+    /// Names and texts that nothing here reads: at most 16, of 64 and 500 characters.
+    pub fn notes(&mut self, name: &str) -> Result<Option<BTreeMap<String, String>>, Refusal> {
+        const MOST: usize = 16;
+        let wanted = "at most 16 names of 1 to 64 characters, each with a text of at most 500";
+        let notes = self.typed::<BTreeMap<String, String>>(name, wanted)?;
+        let fits = |text: &str, least: usize, most: usize| {
+            (least..=most).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+        };
+        let sound = notes.as_ref().is_none_or(|notes| {
+            let fit = |(name, text): (&String, &String)| fits(name, 1, 64) && fits(text, 0, 500);
+            notes.len() <= MOST && notes.iter().all(fit)
+        });
+        if sound { Ok(notes) } else { Err(self.invalid(name, wanted)) }
+    }
+
     /// A list of texts, each of which `read` understands, or says what is wrong with.
     pub fn entries<T>(
         &mut self,

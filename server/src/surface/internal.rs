@@ -2,6 +2,8 @@
 //! knows the surface's words (`ak_…`, `key_prefix`, members in the query string); what may be done
 //! is decided in `admin`.
 
+use std::collections::BTreeMap;
+
 use domain::command::Actor;
 use domain::key::{Key, KeyKind, KeyState};
 use domain::secret::Kind;
@@ -107,6 +109,7 @@ pub struct Whole<'a> {
     limits: LimitsView,
     #[serde(flatten)]
     rules: RulesView<'a>,
+    metadata: &'a BTreeMap<String, String>,
     revision: u64,
 }
 
@@ -217,6 +220,7 @@ async fn whole(desk: &Desk, key: &Key, now: Timestamp) -> Result<Answer, Failure
         project_id: key.project.to_string(),
         limits: LimitsView::new(&about.standings),
         rules: (&key.rules).into(),
+        metadata: &key.metadata,
         revision: key.revision,
     };
     Ok(tagged(StatusCode::OK, &whole, key.revision))

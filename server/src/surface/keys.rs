@@ -3,6 +3,8 @@
 
 pub mod list;
 
+use std::collections::BTreeMap;
+
 use domain::command::{Actor, Home, KeyChange, NewKey, Place, Rotation};
 use domain::key::{Key, KeyKind, KeyState, SecretRecord};
 use domain::secret::Kind;
@@ -59,6 +61,7 @@ pub struct KeyView<'a> {
     limits: LimitsView,
     #[serde(flatten)]
     rules: RulesView<'a>,
+    metadata: &'a BTreeMap<String, String>,
     /// Spent since the key was made, in dollars.
     usage: Dollars,
     /// Those that open it now, the newest last.
@@ -140,10 +143,12 @@ pub fn read_new(
     let expires_at = fields.moment("expires_at")?;
     let secret = fields.secret("secret")?.map(Chosen::Secret);
     let force = fields.boolean("force")?.unwrap_or(false);
+    let metadata = fields.notes("metadata")?.unwrap_or_default();
     fields.end()?;
     let name = name
         .ok_or_else(|| Refusal::new(Code::MissingParameter, "A key needs a name.").about("name"))?;
-    let new = NewKey { kind, name, home: Home::default(), rules, limits, expires_at };
+    let home = Home::default();
+    let new = NewKey { kind, name, home, rules, limits, expires_at, metadata };
     Ok((new, Making { look, secret, disabled: false, dry_run: false, place, force }))
 }
 
@@ -190,6 +195,7 @@ pub fn read_change(
         expires_at: fields.sent("expires_at", Fields::moment)?,
         limits: limits::read(&mut fields, now)?,
         rules: rules::read(&mut fields)?,
+        metadata: fields.sent("metadata", Fields::notes)?.map(Option::unwrap_or_default),
         expected,
     };
     let force = fields.boolean("force")?.unwrap_or(false);
@@ -315,6 +321,7 @@ impl<'a> KeyView<'a> {
             created_by: key.maker.map(|maker| maker.to_string()),
             limits: LimitsView::new(&about.standings),
             rules: (&key.rules).into(),
+            metadata: &key.metadata,
             usage: Dollars(about.spent),
             secrets: key.live_secrets(at).map(SecretView::from).collect(),
             revision: key.revision,

@@ -272,3 +272,40 @@ fn a_search_has_no_control_characters_and_a_token_is_of_one_list() {
         world.get(&format!("{other}page_token={token}"), MASTER).refused(400, "invalid_value");
     }
 }
+
+#[test]
+fn a_key_keeps_what_its_maker_wants_to_know_of_it() {
+    let world = World::new();
+    let own = json!({"cost_centre": "4711", "owner": "<b>ada</b>"});
+    for (create, shown) in [
+        ("/api/v1/keys", "/api/v1/keys"),
+        ("/internal/api-keys", "/internal/api-keys"),
+        ("/create-key", "/api/v1/keys"),
+    ] {
+        let made = world.post(create, MASTER, &json!({"name": "k", "metadata": own})).json();
+        let id = made["data"]["hash"].as_str().or(made["id"].as_str()).unwrap();
+        let path = format!("{shown}/{id}");
+        let read = |reply: &crate::world::Reply| {
+            let key = reply.json();
+            key.get("data").unwrap_or(&key)["metadata"].clone()
+        };
+        assert_eq!(read(&world.get(&path, MASTER).is(200)), own, "{create}");
+        assert_eq!(read(&world.patch(&path, MASTER, &json!({"rpm": 7})).is(200)), own);
+        let other = json!({"metadata": {"a": "b"}});
+        assert_eq!(read(&world.patch(&path, MASTER, &other).is(200)), json!({"a": "b"}));
+        assert_eq!(
+            read(&world.patch(&path, MASTER, &json!({"metadata": null})).is(200)),
+            json!({})
+        );
+        for wrong in [
+            json!({"a": 1}),
+            json!({"": "a"}),
+            json!(["a"]),
+            json!({"a": "x".repeat(501)}),
+            json!({"a": "\u{0}"}),
+        ] {
+            let refused = world.patch(&path, MASTER, &json!({"metadata": wrong}));
+            assert_eq!(refused.refused(400, "invalid_value").json()["error"]["param"], "metadata");
+        }
+    }
+}

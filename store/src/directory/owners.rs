@@ -134,6 +134,7 @@ mod tests {
             team,
             secrets: Vec::new(),
             listed: false,
+            metadata: std::collections::BTreeMap::new(),
             rules: Rules::default(),
             limits: Vec::new(),
             state: KeyState::Active,

@@ -61,6 +61,7 @@ pub(crate) fn key(number: u64) -> Key {
             ends_at: None,
         }],
         listed: false,
+        metadata: std::collections::BTreeMap::new(),
         rules: Rules::default(),
         limits: Vec::new(),
         state: KeyState::Active,

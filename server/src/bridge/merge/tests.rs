@@ -2,6 +2,7 @@
 
 use domain::command::{Actor, Home, NewKey};
 use domain::{KeyKind, LimitId, Rules, Secret, SecretRecord, Timestamp};
+use std::collections::BTreeMap;
 
 use super::*;
 use crate::bridge::per_minute;
@@ -18,6 +19,7 @@ fn key(name: &str, rpm: i64) -> Key {
         rules: Rules::default(),
         limits: per_minute(Some(rpm)),
         expires_at: None,
+        metadata: BTreeMap::new(),
     };
     let random = name.bytes().fold(7, |sum, byte| sum * 31 + u128::from(byte));
     let (id, limit) = (KeyId::new(NOW, random), LimitId::new(NOW, random));

@@ -4,7 +4,7 @@ use domain::Code;
 use serde_json::{Value, json};
 
 use super::Operation;
-use super::members::{limits, rules};
+use super::members::{limits, metadata, rules};
 use super::shape::{Members, id, label, moment, string, text};
 use crate::surface::bridge::{Deleted, Done, FileView, Made, Updated};
 
@@ -30,7 +30,8 @@ pub(super) fn operations() -> Vec<Operation> {
         .optional("team_id", id("team"), "The team it belongs to, where it has no user.")
         .optional("expires_at", moment(), "From then on it opens nothing.")
         .and(limits())
-        .and(rules());
+        .and(rules())
+        .and(metadata());
     vec![
         Operation::get("/dashboard", "dashboard", "Where a log-in leads to")
             .answers_text(200, "text/html", "A page.")

@@ -4,7 +4,7 @@ use domain::Code;
 use serde_json::json;
 
 use super::Operation;
-use super::members::{key_id, limits, parts, rules};
+use super::members::{key_id, limits, metadata, parts, rules};
 use super::shape::{
     Members, boolean, digest, id, label, list, moment, secret, string, text, whole, words,
 };
@@ -90,6 +90,7 @@ pub(super) fn new_key() -> Members {
         .optional("secret", secret(), "A secret of your own choice; with the master key only.")
         .and(limits())
         .and(rules())
+        .and(metadata())
 }
 
 pub(super) fn rotation() -> Members {
@@ -153,6 +154,7 @@ pub(super) fn changed_key() -> Members {
         .optional("expires_at", moment(), "From then on it opens nothing.")
         .and(limits())
         .and(rules())
+        .and(metadata())
 }
 
 fn question() -> Members {

@@ -161,6 +161,17 @@ pub(super) fn span() -> Members {
     )
 }
 
+/// Names and texts that nothing here reads.
+pub(super) fn metadata() -> Members {
+    let notes = json!({
+        "type": "object", "maxProperties": 16,
+        "propertyNames": {"minLength": 1, "maxLength": 64, "pattern": "^[ -~]*$"},
+        "additionalProperties": {"type": "string", "maxLength": 500, "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"},
+    });
+    let about = "Names and texts of your own, kept and shown with the key: at most 16.";
+    Members::default().optional("metadata", notes, about)
+}
+
 /// A key's id.
 pub(super) fn key_id() -> Value {
     id("key")
