@@ -109,7 +109,8 @@ impl Bridge {
     pub async fn open(parts: Parts) -> Result<Arc<Self>, store::Fault> {
         let Parts { path, store, entropy, clock, sessions, master, tasks, control } = parts;
         let base = store.meta(BASE).await?;
-        let base = base.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        // One that cannot be read must not pass for none: a line taken out by hand would come back.
+        let base = base.map(|text| serde_json::from_str(&text)).transpose()?.unwrap_or_default();
         let counters = Counters::open(&store).await?;
         let bridge = Arc::new(Self {
             path,

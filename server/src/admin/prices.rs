@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use domain::command::{Actor, SupplyChange};
 use domain::supply::{AliasRecord, PriceRecord, Stamp};
-use domain::{Code, Model, Place, Refusal, Supply, Timestamp};
+use domain::{Model, Place, Supply, Timestamp};
 
 use super::supply::Said;
 use super::{Desk, no_such};
@@ -85,9 +85,8 @@ impl Desk {
         };
         self.change_supply(actor, SupplyChange::SetPrice(Box::new(price)), now).await?;
         let (found, _) = self.prices(actor, &query).await?;
-        let unused =
-            || Refusal::new(Code::Conflict, "The price is kept, but its provider is not used now.");
-        found.into_iter().next().ok_or_else(|| unused().into())
+        let gone = || Failure::internal("a price that was set is not listed");
+        found.into_iter().next().ok_or_else(gone)
     }
 
     /// Lets a model cost what the catalogue says again.

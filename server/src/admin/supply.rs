@@ -46,6 +46,10 @@ impl Desk {
         let (gate, sources) = (Arc::clone(&self.gate), Arc::clone(&self.sources));
         let apply = move |supply: &mut Supply| {
             let touched = place_of(&change);
+            let priced = match &change {
+                SupplyChange::SetPrice(price) => Some(price.provider.clone()),
+                _ => None,
+            };
             change.apply(actor, supply, |place| sources.configured.has(place))?;
             if let Some(Item::Provider(provider)) = touched.as_ref().and_then(|at| supply.get(at)) {
                 let private = sources.configured.private_destinations;
@@ -56,6 +60,10 @@ impl Desk {
             let vault = sources.vault.lock();
             let models = Models::build(&sources.configured, supply, &vault, Some(&before))
                 .map_err(|bad| Refusal::new(Code::Conflict, bad.0))?;
+            if priced.is_some_and(|name| models.providers().iter().all(|one| *one.name != *name)) {
+                let message = "Its provider is not called now: say what it costs once it is.";
+                return Err(Refusal::new(Code::Conflict, message));
+            }
             still_mean_something(supply, &models, &before, touched.as_ref())?;
             Ok::<_, Refusal>(models)
         };

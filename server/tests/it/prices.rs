@@ -200,3 +200,17 @@ fn a_provider_that_an_alias_needs_is_not_taken_away() {
     world.delete("/api/v1/aliases/fast", MASTER).is(200);
     world.delete("/api/v1/providers/mine", MASTER).is(200);
 }
+
+/// A no has done nothing. The demo steps aside where there is a provider.
+#[test]
+fn a_price_of_a_provider_that_is_not_called_is_refused_and_not_kept() {
+    let world = World::with(Unusual { without_providers: true, ..Unusual::default() });
+    let body = json!({"input": "7", "output": "7"});
+    let added = json!({"name": "things", "base_url": "https://things.example.com/v1"});
+    world.post("/api/v1/providers", MASTER, &added).is(201);
+    world.put("/api/v1/prices/demo/echo", MASTER, &body).refused(409, "conflict");
+    let audit = world.get("/api/v1/audit", MASTER).is(200).json();
+    let actions: Vec<_> =
+        audit["data"].as_array().unwrap().iter().map(|act| act["action"].clone()).collect();
+    assert_eq!(actions, ["provider.create"]);
+}
